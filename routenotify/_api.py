@@ -1,0 +1,368 @@
+"""The Python face: arguments and their errors; the work is the extension's."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import ipaddress
+import os
+import socket
+import sys
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from routenotify import _routenotify
+from routenotify._arguments import at_least_one, seconds, seconds_or_none
+from routenotify._batches import Batches
+from routenotify._errors import (
+    ERROR_ACCESS_DENIED,
+    ERROR_FILE_NOT_FOUND,
+    ERROR_INVALID_PARAMETER,
+    ERROR_NOT_SUPPORTED,
+    InvalidParameter,
+    RouteNotifyError,
+    make_error,
+)
+from routenotify._filter import RouteFilter
+from routenotify._types import Snapshot
+
+if TYPE_CHECKING:
+    from routenotify import _async
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+NetworkNamespace: TypeAlias = str | os.PathLike[str] | int
+
+_NETNS_NAMES: Final = "/run/netns"  # where `ip netns add` puts them
+
+
+def _netns_path(netns: NetworkNamespace, call: str) -> str:
+    """A pid, a path (anything with a slash), or a name of `ip netns`."""
+    if isinstance(netns, int) and not isinstance(netns, bool):
+        if netns <= 0:
+            raise InvalidParameter(
+                ERROR_INVALID_PARAMETER, call, f"netns={netns} is no process id"
+            )
+        return f"/proc/{netns}/ns/net"
+    if isinstance(netns, os.PathLike):
+        return os.fspath(netns)
+    if not isinstance(netns, str):
+        raise TypeError(
+            f"{call}(netns={netns!r}): a name, a path, a process id or None "
+            f"expected, got {type(netns)}"
+        )
+    if "/" in netns:
+        return netns
+    if netns in ("", ".", "..") or "\0" in netns:
+        raise InvalidParameter(
+            ERROR_INVALID_PARAMETER, call, f"netns={netns!r} is no name"
+        )
+    return f"{_NETNS_NAMES}/{netns}"
+
+
+class _Netns(NamedTuple):
+    """An open namespace, and the name under which it may vanish."""
+
+    fd: int = -1
+    path: str | None = None
+
+
+@contextlib.contextmanager
+def _opened(netns: NetworkNamespace | None, call: str) -> Iterator[_Netns]:
+    """The namespace, open while inside; fd -1 for the caller's own."""
+    if netns is None:
+        yield _Netns()
+        return
+    if sys.platform != "linux":
+        raise make_error(ERROR_NOT_SUPPORTED, call, "netns is for Linux only")
+    path = _netns_path(netns, call)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise _netns_error(error, call, f"netns={netns!r}: {path!r}") from None
+    try:
+        yield _Netns(fd, path)
+    finally:
+        os.close(fd)
+
+
+def _netns_error(
+    error: OSError | ValueError, call: str, which: str
+) -> RouteNotifyError:
+    if isinstance(error, PermissionError):
+        detail = f"{which} may not be opened"
+        return make_error(ERROR_ACCESS_DENIED, call, detail, error.errno or 0)
+    if isinstance(error, FileNotFoundError | ProcessLookupError):
+        detail = f"{which} does not exist"
+        return make_error(ERROR_FILE_NOT_FOUND, call, detail, error.errno or 0)
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return InvalidParameter(
+        ERROR_INVALID_PARAMETER, call, f"{which} cannot be opened ({reason})"
+    )
+
+
+# Not a WeakSet: that cannot be copied while another thread adds to it.
+_open_monitors: Final[set[weakref.ref[RouteMonitor]]] = set()
+
+
+def open_monitors() -> Iterator[RouteMonitor]:
+    """All that somebody still refers to."""
+    for reference in tuple(_open_monitors):
+        monitor = reference()
+        if monitor is not None:
+            yield monitor
+
+
+@atexit.register
+def _close_open_monitors() -> None:
+    """Nothing outlives the interpreter: no thread, no registration."""
+    for monitor in open_monitors():
+        monitor._quieten()
+        with contextlib.suppress(RouteNotifyError):
+            monitor.close()
+
+
+def closed_at_exit(monitor: RouteMonitor) -> None:
+    """Have a monitor that just opened closed before the interpreter ends."""
+    _open_monitors.add(weakref.ref(monitor, _open_monitors.discard))
+
+
+class RouteMonitor(_routenotify.Monitor):
+    """Every change of a route on this computer, in order.
+
+    A context manager and an iterator, also an asynchronous one::
+
+        with RouteMonitor() as monitor:
+            for change in monitor:
+                print(change.type.name, change.destination, change.next_hop)
+    """
+
+    def __init__(
+        self,
+        family: int = socket.AF_UNSPEC,
+        *,
+        initial_notification: bool = False,
+        snapshot: bool = False,
+        context: object = None,
+        filter: RouteFilter | None = None,
+        capacity: int = 16384,
+        markers: bool = False,
+        netns: NetworkNamespace | None = None,
+        rcvbuf: int = 16 << 20,
+    ) -> None:
+        """Register for the changes (NotifyRouteChange2).
+
+        Args:
+            family: AF_UNSPEC for both, AF_INET or AF_INET6.
+            initial_notification: Deliver one change of type INITIAL first.
+            snapshot: Deliver the table first, as ADD with cause "snapshot".
+            context: Anything; kept as `context`.
+            filter: What is wanted; the rest is dropped before it is queued, in
+                the kernel where that can be. Also of `snapshot()`, and of what
+                `snapshot=True` delivers. None: everything.
+            capacity: Changes that wait before later ones merge into them,
+                2 to 16777216, rounded up to a power of two.
+            markers: Deliver SNAPSHOT_END, RESYNC_BEGIN and RESYNC_END too.
+            netns: Linux: the namespace to watch: a name as `ip netns` has it,
+                a path, or the id of a process in it. None: the caller's.
+                When the name is deleted or the process ends, the monitor
+                ends too: what was queued can be read, then MonitorClosed
+                says why.
+            rcvbuf: Linux: receive buffer to ask the kernel for, in bytes;
+                `stats.rcvbuf` says what it granted.
+
+        Raises:
+            InvalidParameter: An argument is out of its range.
+            NotEnoughMemory: Memory or descriptors ran out.
+            NotSupported: This platform has no route notifications, or does not
+                say of a change what the filter asks for.
+            RouteNotifyError: The system refused; `code` says why.
+        """
+        if filter is not None and not isinstance(filter, RouteFilter):
+            raise TypeError(
+                f"RouteMonitor(filter={filter!r}): RouteFilter or None expected"
+            )
+        with _opened(netns, "RouteMonitor") as space:
+            program = filter and filter._compile_for_monitor(space.fd)
+            super().__init__(
+                family,
+                initial_notification=initial_notification,
+                snapshot=snapshot,
+                context=context,
+                filter=filter,
+                capacity=capacity,
+                markers=markers,
+                rcvbuf=rcvbuf,
+                netns_fd=space.fd,
+                netns_path=space.path,
+                program=program,
+            )
+        closed_at_exit(self)
+
+    @functools.cached_property
+    def _side(self) -> _async.Side:
+        from routenotify import _async  # and with it asyncio, for who wants it
+
+        # Whoever is first: two of them would be in each other's way.
+        side: _async.Side = self.__dict__.setdefault("_side", _async.Side())
+        return side
+
+    def __aiter__(self) -> _async.Changes:
+        """Iterate with `async for`; ends when the monitor is closed.
+
+        Under asyncio, on any loop, under trio and under anyio; any number of
+        tasks may share the monitor, and each change goes to one of them.
+        """
+        from routenotify import _async
+
+        return _async.Changes(self, self._side)
+
+    async def aget(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - as get() has it
+    ) -> _routenotify.RouteChange:
+        """The next change; waits for it without holding up other tasks.
+
+        A wait that is cancelled has taken no change.
+
+        Args:
+            timeout: Seconds to wait; None for ever.
+
+        Raises:
+            WaitTimeout: A TimeoutError: no change came in time.
+            MonitorClosed: Closed, and everything queued was taken.
+            InvalidParameter: timeout is negative, NaN or above 1e9.
+        """
+        from routenotify import _async
+
+        limit = seconds_or_none(timeout, "timeout", "aget")
+        return await _async.get(self, self._side, limit)
+
+    def batches(self, *, max: int | None = 65536, debounce: float = 0) -> Batches:
+        """Iterate by batches, with `for` or `async for`, until it is closed.
+
+        A batch is never empty. Without `debounce` it has what is queued as soon
+        as something is; with it, changes are left in the queue until nothing
+        came for so long, so that a burst makes one batch. A storm does not hold
+        it up for ever: it is due at the latest ten times `debounce` after the
+        wait for it began, and as soon as `max` changes, or half of the
+        monitor's capacity, are queued.
+
+        Args:
+            max: Most changes in a batch; None: any number.
+            debounce: Seconds.
+
+        Raises:
+            InvalidParameter: max is below 1, or debounce is negative, NaN or
+                above 1e9.
+        """
+        return Batches(
+            self,
+            at_least_one(max, "max", "batches"),
+            seconds(debounce, "debounce", "batches"),
+        )
+
+    def snapshot(self) -> Snapshot:
+        """The routes now, and the place in the stream they are current to.
+
+        Raises:
+            MonitorClosed: The monitor is closed.
+            RouteNotifyError: The system refused.
+        """
+        return Snapshot(*self._snapshot())
+
+
+def routes(
+    family: int = socket.AF_UNSPEC, *, netns: NetworkNamespace | None = None
+) -> list[_routenotify.Route]:
+    """The system's routes now (GetIpForwardTable2).
+
+    Args:
+        family: AF_UNSPEC for both, AF_INET or AF_INET6.
+        netns: Linux: as in `RouteMonitor`.
+
+    Raises:
+        InvalidParameter: Another family.
+        RouteNotifyError: The system refused.
+    """
+    with _opened(netns, "routes") as space:
+        return _routenotify.table(family, space.fd)
+
+
+def parse_address(value: object, name: str, call: str) -> Address:
+    """An address from an argument: text, or an object of ipaddress.
+
+    Raises:
+        InvalidParameter: It is neither; the message says which argument.
+    """
+    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
+        return value
+    if not isinstance(value, str):
+        detail = f"{name}={value!r} is neither text nor an ipaddress address"
+        raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail)
+    try:
+        return ipaddress.ip_address(value)
+    except ValueError:
+        detail = f"{name}={value!r} is no IPv4 or IPv6 address"
+        raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail) from None
+
+
+def _interface_index(interface: str | int | None, local: bool, call: str) -> int:
+    if interface is None:
+        return 0
+    if isinstance(interface, str) and local:
+        try:
+            return socket.if_nametoindex(interface)
+        except (OSError, ValueError):
+            detail = f"interface={interface!r} does not exist"
+            raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail) from None
+    if isinstance(interface, str):
+        detail = f"interface={interface!r}: with netns give its number"
+        raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail)
+    if isinstance(interface, bool) or not isinstance(interface, int):
+        raise TypeError(
+            f"{call}(interface={interface!r}): a name, a number or None "
+            f"expected, got {type(interface)}"
+        )
+    if not 0 < interface < 1 << 32:
+        raise InvalidParameter(
+            ERROR_INVALID_PARAMETER, call, f"interface={interface} is no index"
+        )
+    return interface
+
+
+def best_route(
+    address: str | Address,
+    *,
+    source: str | Address | None = None,
+    interface: str | int | None = None,
+    netns: NetworkNamespace | None = None,
+) -> _routenotify.Route:
+    """The route the system takes to an address (GetBestRoute2).
+
+    Args:
+        address: Where to.
+        source: From which of this computer's addresses.
+        interface: Through which interface: its name or number.
+        netns: Linux: as in `RouteMonitor`.
+
+    Returns:
+        The route; its `preferred_source` is the address to send from.
+
+    Raises:
+        InvalidParameter: An argument is no address, or of another family.
+        RouteNotFound: There is no route to it.
+        RouteNotifyError: The system refused.
+    """
+    call = "GetBestRoute2"
+    target = parse_address(address, "address", call)
+    origin = None if source is None else parse_address(source, "source", call)
+    if origin is not None and origin.version != target.version:
+        detail = f"source={source!r} and address={address!r} differ in family"
+        raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail)
+    index = _interface_index(interface, netns is None, call)
+    with _opened(netns, "best_route") as space:
+        return _routenotify.best_route(
+            target.packed, origin.packed if origin else None, index, space.fd
+        )

@@ -1,0 +1,127 @@
+"""`for batch in monitor.batches(...)`, and the same with `async for`.
+
+Changes gather in the monitor's queue and are taken when the batch is due, so
+whatever ends a wait for them - a cancellation, Ctrl-C - loses nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from routenotify._api import RouteMonitor
+    from routenotify._routenotify import RouteBatch
+
+#: A change waits at most so many times `debounce` for the storm to end.
+LONGEST: Final = 10
+
+_UNBOUNDED: Final = (1 << 64) - 1
+_FOR_EVER: Final = float("inf")
+
+
+class Wait(NamedTuple):
+    """What a batch waits for next."""
+
+    gathered: bool  # enough for a batch; else: anything
+    seconds: float
+
+
+_Steps: TypeAlias = "Generator[Wait, None, RouteBatch | None]"
+
+
+def _advance(steps: _Steps) -> Wait | RouteBatch | None:
+    """The next wait, or what all the waiting was for."""
+    try:
+        return next(steps)
+    except StopIteration as end:
+        batch: RouteBatch | None = end.value
+        return batch
+
+
+class Batches:
+    """What `RouteMonitor.batches` gives: an iterator, also an asynchronous one.
+
+    Several may share a monitor; each change goes to one of them.
+    """
+
+    def __init__(self, monitor: RouteMonitor, max: int | None, debounce: float) -> None:
+        """Made by `RouteMonitor.batches`, which knows the arguments are right."""
+        self._monitor = monitor
+        self._max = max
+        self._debounce = debounce
+
+    def _gathering(self) -> Generator[Wait, None, None]:
+        """The waits until what is queued is due; none if nothing is."""
+        latest = time.monotonic() + LONGEST * self._debounce
+        newest = None
+        quiet_at = latest
+        limit = _UNBOUNDED if self._max is None else self._max
+        while found := self._monitor._gather(limit):
+            sequence, time_ns = found
+            now = time.monotonic()
+            if sequence != newest:
+                newest = sequence
+                # By the wall clock, which may have been set in between.
+                age = (time.time_ns() - time_ns) / 1e9
+                quiet_at = now + self._debounce - min(max(age, 0), self._debounce)
+            left = min(quiet_at, latest) - now
+            if left <= 0:
+                return
+            yield Wait(True, left)
+
+    def _steps(self) -> _Steps:
+        """The waits for one batch, and it; None: closed, everything is taken."""
+        while True:
+            closed = self._monitor.closed  # before batch: what came before it
+            if self._debounce > 0:
+                yield from self._gathering()
+            batch = self._monitor.batch(self._max)
+            if len(batch):
+                return batch
+            if closed:
+                return None
+            yield Wait(False, _FOR_EVER)
+
+    def __iter__(self) -> Batches:
+        """Itself."""
+        return self
+
+    def __next__(self) -> RouteBatch:
+        """The next batch.
+
+        Raises:
+            StopIteration: The monitor was closed, everything is taken.
+            MonitorClosed: The system ended the notifications.
+        """
+        steps = self._steps()
+        while isinstance(found := _advance(steps), Wait):
+            self._monitor._wait(*found)
+        if found is None:
+            next(self._monitor)  # says why it ended
+            raise StopIteration
+        return found
+
+    def __aiter__(self) -> Batches:
+        """Itself."""
+        return self
+
+    async def __anext__(self) -> RouteBatch:
+        """The next batch.
+
+        Raises:
+            StopAsyncIteration: The monitor was closed, everything is taken.
+            MonitorClosed: The system ended the notifications.
+        """
+        side = self._monitor._side
+        await side.give_way("batches")
+        steps = self._steps()
+        while isinstance(found := _advance(steps), Wait):
+            await side.wait(self._monitor, found)
+        if found is None:
+            with contextlib.suppress(StopIteration):
+                next(self._monitor)  # says why it ended
+            raise StopAsyncIteration
+        return found

@@ -1,0 +1,146 @@
+"""`routenotify exporter`: counts of changes, for Prometheus to scrape."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from routenotify import RouteMonitor
+from routenotify._api import _opened
+from routenotify._cli._meter import CAPACITY, Meter
+from routenotify._cli._version import version
+from routenotify._cli._watch import netns_of
+from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+_WAIT = 3600.0  # seconds of one wait for changes
+
+# Names of MonitorStats, and what they are; metrics are called routenotify_<name>.
+_COUNTERS = {
+    "received": "Changes offered to the monitor.",
+    "conflated": "Changes merged into others because the queue was full.",
+    "overruns": "Times the kernel's buffer overflowed.",
+    "kernel_drops": "Messages the kernel dropped, by its own count.",
+    "resyncs": "Comparisons of the mirrored table with the system's.",
+    "synthesised": "Changes delivered that no message announced.",
+    "malformed": "Messages that did not parse.",
+}
+_GAUGES = {
+    "queued": ("queue_length", "Changes waiting now."),
+    "high_water": ("queue_high_water", "Most changes that ever waited."),
+    "capacity": ("queue_capacity", "Changes the queue holds before it merges."),
+    "rows": ("table_rows", "Rows of the mirrored table; 0 where there is none."),
+    "rcvbuf": ("receive_buffer_bytes", "Effective receive buffer; 0: none."),
+}
+_LABELS = ("type", "family", "table", "protocol", "interface")
+
+
+def exporter(arguments: argparse.Namespace) -> int:
+    """Serve metrics until Ctrl-C or SIGTERM.
+
+    Raises:
+        OSError: the address cannot be listened on.
+        RouteNotifyError: prometheus_client is not installed, or the monitor
+            ended: its namespace is gone.
+    """
+    netns = netns_of(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        _opened(netns.get("netns"), "exporter") as space,
+        RouteMonitor(arguments.family, capacity=CAPACITY, **netns) as monitor,
+    ):
+        meter = Meter(space.fd)
+        url = _serve(Collector(monitor, meter), *arguments.listen)
+        print(f"serving {url}", flush=True)
+        try:
+            while True:
+                meter.take(monitor, _WAIT)
+        except KeyboardInterrupt:
+            return 0
+
+
+def _serve(collector: Collector, address: str, port: int) -> str:
+    """Answer scrapes on other threads; return where."""
+    try:
+        from prometheus_client import CollectorRegistry, start_http_server
+    except ModuleNotFoundError:
+        raise make_error(
+            ERROR_NOT_SUPPORTED,
+            "exporter",
+            "it needs prometheus_client: pip install 'routenotify[cli]'",
+        ) from None
+    registry = CollectorRegistry()
+    registry.register(collector)
+    try:
+        server, _ = start_http_server(port, address, registry)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"--listen {_host(address)}:{port}: {reason}") from None
+    return f"http://{_host(address)}:{server.server_port}/metrics"
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+class Collector:
+    """What a scrape finds."""
+
+    def __init__(self, monitor: RouteMonitor, meter: Meter) -> None:
+        """meter: counts what monitor delivers, on another thread."""
+        self._monitor = monitor
+        self._meter = meter
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each metric once."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        info = GaugeMetricFamily(
+            "routenotify_info", "The exporter itself; 1.", labels=["version"]
+        )
+        info.add_metric([version()], 1)
+        yield info
+        yield self._changes()
+        stats = self._monitor.stats
+        for name, text in _COUNTERS.items():
+            value = getattr(stats, name)
+            yield CounterMetricFamily(f"routenotify_{name}", text, value)
+        for name, (called, text) in _GAUGES.items():
+            value = getattr(stats, name)
+            yield GaugeMetricFamily(f"routenotify_{called}", text, value)
+        yield self._delays()
+
+    def _changes(self) -> Metric:
+        from prometheus_client.core import CounterMetricFamily
+
+        family = CounterMetricFamily(
+            "routenotify_changes", "Changes of routes.", labels=_LABELS
+        )
+        for kind, counts in self._meter.kinds():
+            for name, count in (
+                ("add", counts.adds),
+                ("delete", counts.deletes),
+                ("parameter", counts.changes),
+            ):
+                family.add_metric([name, *kind], count)
+        return family
+
+    def _delays(self) -> Metric:
+        """The histogram, whose buckets are cumulative there."""
+        from prometheus_client.core import HistogramMetricFamily
+
+        buckets = []
+        below = 0
+        for bound, count in self._meter.tally.delays:
+            below += count
+            buckets.append(("+Inf" if bound is None else repr(bound / 1e9), below))
+        family = HistogramMetricFamily(
+            "routenotify_delay_seconds",
+            "From the system's notification to its being counted here.",
+        )
+        family.add_metric([], buckets, self._meter.tally.delay_sum_ns / 1e9)
+        return family

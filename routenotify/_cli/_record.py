@@ -1,0 +1,215 @@
+"""`routenotify record` and `routenotify replay`: changes into a file and out of it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from routenotify import ChangeType, MonitorStats, RouteChange, RouteMonitor, replay
+from routenotify._cli._options import (
+    Commands,
+    add_family,
+    add_json,
+    add_netns,
+    command,
+    count,
+    seconds,
+)
+from routenotify._cli._progress import progress
+from routenotify._cli._watch import netns_of, text_of
+from routenotify._recording._open import Writer, format_of_name, writer
+
+_SLICE = 3600.0  # seconds of one wait
+
+_RECORD_EXAMPLES = """\
+examples:
+  routenotify record routes.rtmon               until Ctrl-C
+  routenotify record --duration 60 storm.jsonl
+  ip monitor file routes.rtmon                  iproute2 reads it too
+"""
+_REPLAY_EXAMPLES = """\
+examples:
+  routenotify replay routes.rtmon
+  routenotify replay --speed 10 --changes storm.jsonl
+  rtmon file kernel.rtmon route & sleep 60; kill $!; routenotify replay kernel.rtmon
+"""
+
+
+def add_record(commands: Commands) -> None:
+    """Add `record` to the program's commands."""
+    parser = command(commands, "record", "write changes to a file", _RECORD_EXAMPLES)
+    parser.description = (
+        "Write the table, then each change, to FILE, until Ctrl-C. The format is\n"
+        "rtmon's, or JSON lines if the name of FILE ends in .jsonl, .ndjson or .json."
+    )
+    parser.set_defaults(run=record)
+    parser.add_argument("file", metavar="FILE", help="is overwritten")
+    parser.add_argument(
+        "--format", choices=("json", "rtmon"), help="whatever the name of FILE"
+    )
+    add_family(parser)
+    add_json(parser, "the summary as a JSON object")
+    add_netns(parser)
+    parser.add_argument("--count", type=count, metavar="N", help="end after N changes")
+    parser.add_argument(
+        "--duration", type=seconds, metavar="SECONDS", help="end after SECONDS"
+    )
+    parser.add_argument(
+        "--changes", action="store_true", help="without the table at the start"
+    )
+
+
+def add_replay(commands: Commands) -> None:
+    """Add `replay` to the program's commands."""
+    parser = command(commands, "replay", "print a recording", _REPLAY_EXAMPLES)
+    parser.description = (
+        "Print the changes of FILE, which `record`, rtmon or `watch --json` made, one\n"
+        "line each, as `watch` does."
+    )
+    parser.set_defaults(run=print_replay)
+    parser.add_argument("file", metavar="FILE", help="its first bytes tell the format")
+    parser.add_argument(
+        "--speed",
+        type=seconds,
+        metavar="X",
+        help="X times as fast as it was recorded; without it as fast as it goes",
+    )
+    add_family(parser)
+    add_json(parser, "one JSON object per line")
+    parser.add_argument("--count", type=count, metavar="N", help="end after N lines")
+    parser.add_argument(
+        "--changes", action="store_true", help="without the table at the start"
+    )
+
+
+# --- record
+
+
+@dataclass
+class _Recorded:
+    """What went into the file."""
+
+    routes: int = 0  # of the table at the start
+    changes: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+def record(arguments: argparse.Namespace) -> int:
+    """Record changes until --count, --duration or Ctrl-C ends it."""
+    kind = arguments.format or format_of_name(arguments.file)
+    done = _Recorded()
+    with (
+        open(arguments.file, "wb") as file,
+        RouteMonitor(
+            arguments.family,
+            snapshot=not arguments.changes,
+            markers=True,
+            **netns_of(arguments),
+        ) as monitor,
+    ):
+        started = time.monotonic()
+        with contextlib.suppress(KeyboardInterrupt):
+            if sys.stderr.isatty():
+                print("recording; Ctrl-C ends it", file=sys.stderr, flush=True)
+            _record(monitor, file, writer(file, kind), arguments, done)
+        done.seconds = time.monotonic() - started
+        done.bytes = file.tell()
+        stats = monitor.stats
+    _print_summary(arguments, kind, done, stats)
+    return 0
+
+
+def _record(
+    monitor: RouteMonitor,
+    file: BinaryIO,
+    out: Writer,
+    arguments: argparse.Namespace,
+    done: _Recorded,
+) -> None:
+    if not arguments.changes:
+        with progress("recording the table", monitor.stats.queued) as bar:
+            for change in iter(monitor.get, None):
+                out.write(change)
+                if change.type == ChangeType.SNAPSHOT_END:
+                    break
+                done.routes += 1
+                bar.update(done.routes)
+    for change in _changes(monitor, arguments.duration, file):
+        out.write(change)
+        done.changes += change.type < ChangeType.SNAPSHOT_END
+        if done.changes == arguments.count:
+            return
+
+
+def _changes(
+    monitor: RouteMonitor, duration: float | None, file: BinaryIO
+) -> Iterator[RouteChange]:
+    """Yield what comes within duration seconds; before each wait flush the file."""
+    end = math.inf if duration is None else time.monotonic() + duration
+    while (left := end - time.monotonic()) > 0:
+        change = monitor.poll()
+        if change is None:
+            file.flush()  # also for whoever reads the file meanwhile
+            try:
+                change = monitor.get(timeout=min(left, _SLICE))
+            except TimeoutError:
+                continue
+        yield change
+
+
+def _print_summary(
+    arguments: argparse.Namespace, kind: str, done: _Recorded, stats: MonitorStats
+) -> None:
+    if arguments.json:
+        summary = {
+            "file": arguments.file,
+            "format": kind,
+            "routes": done.routes,
+            "changes": done.changes,
+            "bytes": done.bytes,
+            "seconds": round(done.seconds, 3),
+            "conflated": stats.conflated,
+            "overruns": stats.overruns,
+        }
+        print(json.dumps(summary))
+        return
+    told = (
+        f"{arguments.file}: {done.routes} routes, {done.changes} changes, "
+        f"{done.bytes} bytes in {done.seconds:.1f} s"
+    )
+    if stats.conflated:
+        told += f", {stats.conflated} merged into others"
+    if stats.overruns:
+        told += f", {stats.overruns} overruns repaired"
+    print(told)
+
+
+# --- replay
+
+
+def print_replay(arguments: argparse.Namespace) -> int:
+    """Print what a recording has, until its end, --count or Ctrl-C."""
+    to_text = text_of(arguments, sys.stdout)
+    printed = 0
+    with replay(
+        arguments.file, speed=arguments.speed, family=arguments.family
+    ) as monitor:
+        seen = 0 if sys.stdout.isatty() else monitor.size  # lines show it already
+        with progress("replaying", seen) as bar:
+            for change in monitor:
+                bar.update(monitor.offset)
+                if arguments.changes and change.cause == "snapshot":
+                    continue
+                print(to_text(change), flush=arguments.speed is not None)
+                printed += 1
+                if printed == arguments.count:
+                    break
+    return 0

@@ -1,0 +1,49 @@
+"""`routenotify routes` and `routenotify get`: the table as it is now."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+import routenotify
+from routenotify import Route
+from routenotify._cli._format import Columns
+from routenotify._cli._progress import progress, waited
+from routenotify._cli._watch import netns_of
+
+
+def routes(arguments: argparse.Namespace) -> int:
+    """Print every route of the system's tables."""
+    found, to_text = waited("reading the table", lambda: _read(arguments))
+    unseen = 0 if sys.stdout.isatty() else len(found)
+    with progress("printing the table", unseen) as bar:
+        for number, route in enumerate(found):
+            print(to_text(route))
+            bar.update(number)
+    return 0
+
+
+def _read(arguments: argparse.Namespace) -> tuple[list[Route], Callable[[Route], str]]:
+    """Return the routes, and what makes each the line that was asked for."""
+    found = routenotify.routes(arguments.family, **netns_of(arguments))
+    if arguments.json:
+        return found, lambda route: json.dumps(route.to_dict())
+    columns = Columns()
+    columns.fit(found)
+    return found, columns.route
+
+
+def get(arguments: argparse.Namespace) -> int:
+    """Print the route that the system takes to an address."""
+    try:
+        route = routenotify.best_route(arguments.address, **netns_of(arguments))
+    except routenotify.RouteNotFound:
+        print(f"routenotify: no route to {arguments.address}", file=sys.stderr)
+        return 1
+    if arguments.json:
+        print(json.dumps(route.to_dict()))
+    else:
+        print(Columns().route(route))
+    return 0

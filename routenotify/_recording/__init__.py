@@ -1,0 +1,1 @@
+"""Recordings: files of changes, in rtmon's format or as JSON lines."""

@@ -1,0 +1,227 @@
+"""Recordings as JSON lines: one object a change, the keys of `watch --json` and more.
+
+Written by hand or by `watch --json`, a line may leave out what it does not know.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, BinaryIO, Final
+
+from routenotify._recording._error import damaged
+from routenotify._recording._row import (
+    HAS_ATTRIBUTES,
+    NO_TABLE,
+    PREFERENCE_SHIFT,
+    Row,
+)
+from routenotify._routenotify import RouteChange
+from routenotify._types import ChangeType
+
+_LONGEST: Final = 1 << 16  # bytes of a line; ours have some 600
+
+# What a row has beside RouteChange.to_dict(), in the order it is written.
+_EXTRA: Final = (
+    *("scope", "tos", "mtu", "weight", "nexthop_id", "flags", "preference"),
+    *("ordinal", "interface_luid"),
+)
+
+
+class JsonWriter:
+    """Writes changes to a file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, change: RouteChange) -> None:
+        """Append one change."""
+        self._file.write(json.dumps(to_json(change)).encode() + b"\n")
+
+
+def to_json(change: RouteChange) -> dict[str, Any]:
+    """What a line says of a change."""
+    values = change.to_dict()
+    for name in ("source", "preferred_source"):
+        value = getattr(change, name)
+        values[name] = None if value is None else str(value)
+    for name in _EXTRA:
+        values[name] = getattr(change, name)
+    return values
+
+
+class JsonReader:
+    """Reads the records of a file; iterate once."""
+
+    def __init__(self, file: BinaryIO, path: str, names: dict[int, str]) -> None:
+        """Read from the start of a file.
+
+        Args:
+            file: open for reading bytes.
+            path: its name, for errors.
+            names: gets the interfaces' names by their numbers, as they come.
+        """
+        self._file = file
+        self._path = path
+        self._names = names
+        self.offset = 0  # of the line last read
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The records in order.
+
+        Raises:
+            RecordingError: From here on the file is damaged.
+        """
+        at = 0
+        while line := self._file.readline(_LONGEST):
+            self.offset = at
+            if line.strip():
+                yield self._record(line)
+            at += len(line)
+
+    def _record(self, line: bytes) -> bytes:
+        try:
+            values = json.loads(line)
+            record = from_json(values)
+        except json.JSONDecodeError as error:
+            why = "the file ends inside a line" if line[-1:] != b"\n" else str(error)
+            raise damaged(self._path, self.offset, why) from None
+        except ValueError as error:
+            raise damaged(self._path, self.offset, str(error)) from None
+        if values.get("interface") and values.get("interface_index"):
+            self._names[values["interface_index"]] = values["interface"]
+        return record
+
+
+def from_json(values: object) -> bytes:
+    """The record of what a line says.
+
+    Raises:
+        ValueError: It says no change; the text says why.
+    """
+    if not isinstance(values, dict) or "type" not in values:
+        raise ValueError("a change is an object with a type")
+    get = _Getter(values)
+    row = Row(
+        type=get.name("type", {member.name: member.value for member in ChangeType}),
+        cause=get.name("cause", _causes()),
+        time_ns=get.number("time_ns"),
+        sequence=get.number("sequence"),
+        merged=get.number("merged"),
+    )
+    if values.get("destination") is not None:
+        row = _with_row(row, get)
+    record = row.pack()
+    RouteChange(record)  # has its bytes checked
+    return record
+
+
+def _with_row(row: Row, get: _Getter) -> Row:
+    version, destination, length = get.network("destination")
+    _, source, source_length = get.network("source")
+    hop_version, next_hop = get.address("next_hop")
+    table_said = get.values.get("table") is not None
+    said = table_said or get.values.get("protocol") is not None
+    fields = HAS_ATTRIBUTES if said else 0
+    fields |= NO_TABLE if said and not table_said else 0  # as Windows does
+    fields |= get.name("preference", _PREFERENCES) << PREFERENCE_SHIFT
+    numbers: dict[str, Any] = {name: get.number(name) for name in _NUMBERS}
+    return row._replace(
+        ip_version=version,
+        destination=destination,
+        prefix_length=length,
+        source=source,
+        source_length=source_length,
+        next_hop_version=hop_version,
+        next_hop=next_hop,
+        prefsrc=get.address("preferred_source")[1],
+        route_type=get.name("route_type", _route_types()) if table_said else 0,
+        weight=min(255, max(0, get.number("weight") - 1)),
+        fields=fields,
+        **numbers,
+    )
+
+
+_NUMBERS: Final = (
+    *("interface_index", "interface_luid", "table", "metric", "protocol", "scope"),
+    *("tos", "mtu", "nexthop_id", "flags", "ordinal"),
+)
+_BITS: Final = dict.fromkeys(_NUMBERS, 32) | {
+    **dict.fromkeys(("sequence", "time_ns"), 63),
+    **dict.fromkeys(("protocol", "ordinal"), 16),
+    **dict.fromkeys(("scope", "tos", "flags"), 8),
+    "interface_luid": 64,
+    "merged": 32,
+    "weight": 9,
+}
+_PREFERENCES: Final = {"medium": 0, "high": 1, "low": 3}
+
+
+class _Getter:
+    """Members of a line, in the form that a record has them."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+
+    def number(self, name: str) -> int:
+        value = self.values.get(name)
+        if value is None:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{name}={value!r} is no whole number")
+        if not 0 <= value < 1 << _BITS[name]:
+            raise ValueError(f"{name}={value} is out of its range")
+        return value
+
+    def name(self, name: str, numbers: Mapping[str, int]) -> int:
+        value = self.values.get(name)
+        if value is None:
+            return 0
+        if not isinstance(value, str) or value not in numbers:
+            raise ValueError(f"{name}={value!r} is none of {', '.join(numbers)}")
+        return numbers[value]
+
+    def address(self, name: str) -> tuple[int, bytes]:
+        value = self.values.get(name)
+        if value is None:
+            return 0, bytes(16)
+        address = ipaddress.ip_address(_text(name, value))
+        return address.version, address.packed.ljust(16, b"\0")
+
+    def network(self, name: str) -> tuple[int, bytes, int]:
+        value = self.values.get(name)
+        if value is None:
+            return 0, bytes(16), 0
+        # Not ip_network(): a source prefix may have bits set beyond its length.
+        interface = ipaddress.ip_interface(_text(name, value))
+        packed = interface.ip.packed.ljust(16, b"\0")
+        return interface.version, packed, interface.network.prefixlen
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name}={value!r} is no text")
+    return value
+
+
+def _numbers_of(member: str, show: Callable[[RouteChange], Any]) -> dict[str, int]:
+    """The native layer's names of a member of a row, with their numbers."""
+    found: dict[str, int] = {}
+    for number in range(256):
+        row = Row(type=1, ip_version=4, fields=HAS_ATTRIBUTES)
+        numbered: dict[str, Any] = {member: number}
+        change = RouteChange(row._replace(**numbered).pack())
+        found.setdefault(show(change), number)
+    return found
+
+
+@cache
+def _causes() -> dict[str, int]:
+    return _numbers_of("cause", lambda change: change.cause)
+
+
+@cache
+def _route_types() -> dict[str, int]:
+    return _numbers_of("route_type", lambda change: change.to_dict()["route_type"])

@@ -1,0 +1,277 @@
+/* rn_linux_socket.c - what is asked of the system beside messages: netlink
+ * sockets in a namespace, clocks; errno to Win32 codes.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rn_linux.h"
+
+/* Newer than the headers of Linux 3.10, with which wheels may be built. */
+#define WIRE_GET_STRICT_CHK 12
+#define WIRE_SO_MEMINFO 55
+#define WIRE_MEMINFO_DROPS 8
+#define WIRE_MEMINFO_VARS 9
+
+static const unsigned groups[] = {
+    1,  /* LINK */ 5,         /* IPV4_IFADDR */ 7,   /* IPV4_ROUTE */
+    9,  /* IPV6_IFADDR */ 11, /* IPV6_ROUTE */ 12,   /* IPV6_IFINFO */
+    18, /* IPV6_PREFIX */ 24, /* IPV4_NETCONF */ 25, /* IPV6_NETCONF */
+    32,                                              /* NEXTHOP */
+};
+
+static uint32_t
+code_of(int os_error)
+{
+    switch (os_error) {
+    case ENOMEM:
+    case ENOBUFS:
+        return RN_ERROR_NOT_ENOUGH_MEMORY;
+    case EACCES:
+    case EPERM:
+        return RN_ERROR_ACCESS_DENIED;
+    case ENOENT:
+        return RN_ERROR_FILE_NOT_FOUND;
+    case EBADF:
+        return RN_ERROR_INVALID_HANDLE;
+    case EINVAL:
+        return RN_ERROR_INVALID_PARAMETER;
+    case ESRCH:
+    case ENODEV:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+        return RN_ERROR_NOT_FOUND;
+    case EAFNOSUPPORT:
+    case EOPNOTSUPP:
+    case EPROTONOSUPPORT:
+        return RN_ERROR_NOT_SUPPORTED;
+    case EMFILE:
+    case ENFILE:
+        return 4; /* ERROR_TOO_MANY_OPEN_FILES */
+    case ETIMEDOUT:
+        return RN_ERROR_TIMEOUT;
+    default:
+        return 31; /* ERROR_GEN_FAILURE */
+    }
+}
+
+int
+rn_linux_fail_as(struct rn_fail *fail, int os_error, const char *call)
+{
+    fail->code = code_of(os_error);
+    fail->os_error = os_error;
+    fail->call = call;
+    return -1;
+}
+
+int
+rn_linux_fail(struct rn_fail *fail, const char *call)
+{
+    return rn_linux_fail_as(fail, errno, call);
+}
+
+static int
+socket_here(struct rn_fail *fail)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                    NETLINK_ROUTE);
+
+    return fd < 0 ? rn_linux_fail(fail, "socket(AF_NETLINK)") : fd;
+}
+
+/* A namespace belongs to a thread; this one ends with its errand. */
+struct errand {
+    int netns_fd;
+    int fd;
+    struct rn_fail *fail;
+};
+
+static void *
+errand_run(void *argument)
+{
+    struct errand *errand = argument;
+
+    errand->fd = setns(errand->netns_fd, CLONE_NEWNET) < 0
+                     ? rn_linux_fail(errand->fail, "setns(CLONE_NEWNET)")
+                     : socket_here(errand->fail);
+    return NULL;
+}
+
+int
+rn_linux_socket(int netns_fd, struct rn_fail *fail)
+{
+    struct errand errand = {netns_fd, -1, fail};
+    pthread_t thread;
+
+    if (netns_fd < 0) {
+        return socket_here(fail);
+    }
+    int error = pthread_create(&thread, NULL, errand_run, &errand);
+    if (error) {
+        return rn_linux_fail_as(fail, error, "pthread_create");
+    }
+    pthread_join(thread, NULL);
+    return errand.fd;
+}
+
+/* One small exchange read with a large buffer. */
+static int
+prime(int fd, struct rn_fail *fail)
+{
+    struct {
+        struct nlmsghdr header;
+        struct ifinfomsg link;
+    } request = {
+        .header = {.nlmsg_len = sizeof(request),
+                   .nlmsg_type = RTM_GETLINK,
+                   .nlmsg_flags = NLM_F_REQUEST},
+        .link = {.ifi_index = 1},
+    };
+    unsigned char *answer = malloc(RN_DATAGRAM);
+    ssize_t n = -1;
+
+    if (!answer) {
+        return rn_linux_fail_as(fail, ENOMEM, "malloc");
+    }
+    if (send(fd, &request, sizeof(request), 0) < 0) {
+        rn_linux_fail(fail, "send(RTM_GETLINK)");
+    } else {
+        do {
+            n = recv(fd, answer, RN_DATAGRAM, 0);
+        } while (n < 0 && errno == EINTR);
+        if (n < 0) {
+            rn_linux_fail(fail, "recv(RTM_GETLINK)");
+        }
+    }
+    free(answer);
+    return n < 0 ? -1 : 0;
+}
+
+int
+rn_linux_request_socket(int netns_fd, struct rn_fail *fail)
+{
+    const int on = 1;
+    int fd = rn_linux_socket(netns_fd, fail);
+
+    if (fd < 0) {
+        return -1;
+    }
+    /* Before Linux 4.20 there is no strict checking, and no need of it. */
+    (void)setsockopt(fd, SOL_NETLINK, WIRE_GET_STRICT_CHK, &on, sizeof(on));
+    /* A request is answered within send(): the answer is there at once. */
+    if (prime(fd, fail) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+uint32_t
+rn_linux_rcvbuf(int fd, uint32_t bytes)
+{
+    int size = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
+    socklen_t length = sizeof(size);
+
+    /* FORCE wants CAP_NET_ADMIN; else the kernel caps at net.core.rmem_max. */
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &length) < 0) {
+        return 0;
+    }
+    return (uint32_t)size;
+}
+
+static int
+join_groups(int fd, struct rn_fail *fail)
+{
+    struct sockaddr_nl local = {.nl_family = AF_NETLINK};
+
+    if (bind(fd, (struct sockaddr *)&local, sizeof(local)) < 0) {
+        return rn_linux_fail(fail, "bind(AF_NETLINK)");
+    }
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        /* A kernel without nexthop objects has no such group: fine. */
+        if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
+                       sizeof(groups[i])) < 0 &&
+            errno != EINVAL) {
+            return rn_linux_fail(fail, "setsockopt(NETLINK_ADD_MEMBERSHIP)");
+        }
+    }
+    return 0;
+}
+
+int
+rn_linux_event_socket(int netns_fd, uint32_t rcvbuf, struct rn_fail *fail)
+{
+    int fd = rn_linux_socket(netns_fd, fail);
+
+    if (fd < 0) {
+        return -1;
+    }
+    (void)rn_linux_rcvbuf(fd, rcvbuf);
+    if (join_groups(fd, fail) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+uint32_t
+rn_linux_drops(int fd)
+{
+    uint32_t info[WIRE_MEMINFO_VARS] = {0};
+    socklen_t length = sizeof(info);
+
+    if (getsockopt(fd, SOL_SOCKET, WIRE_SO_MEMINFO, info, &length) < 0) {
+        return 0; /* before Linux 4.12 */
+    }
+    return info[WIRE_MEMINFO_DROPS];
+}
+
+int
+rn_linux_namespace(int netns_fd, dev_t *dev, ino_t *ino, struct rn_fail *fail)
+{
+    struct stat info;
+    int failed = netns_fd >= 0 ? fstat(netns_fd, &info)
+                               : stat("/proc/thread-self/ns/net", &info);
+
+    if (failed) {
+        return rn_linux_fail(fail, "stat(/proc/thread-self/ns/net)");
+    }
+    *dev = info.st_dev;
+    *ino = info.st_ino;
+    return 0;
+}
+
+static int64_t
+read_clock(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t
+rn_linux_wall_ns(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+int64_t
+rn_linux_steady_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}

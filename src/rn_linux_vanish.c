@@ -1,0 +1,174 @@
+/* rn_linux_vanish.c - noticing that a watched namespace is gone.
+ *
+ * Our own sockets keep a namespace alive, so the kernel never tells: what
+ * goes is its name (`ip netns del`) or the process it was named by.  Whoever
+ * opened it by one of these is told, and gives the sockets back by closing.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "rn_linux.h"
+
+/* Newer than the headers of Linux 3.10, with which wheels may be built. */
+#define WIRE_SYS_PIDFD_OPEN 434
+
+/* Before Linux 5.3 there is no such descriptor: the end stays unnoticed. */
+static int
+watch_process(struct rn_notify *notify, long pid, struct rn_fail *fail)
+{
+    notify->watch_fd = (int)syscall(WIRE_SYS_PIDFD_OPEN, (pid_t)pid, 0);
+    if (notify->watch_fd < 0 && errno != ENOSYS) {
+        return rn_linux_fail(fail, "pidfd_open");
+    }
+    return 0;
+}
+
+static int
+watch_names(struct rn_notify *notify, const char *directory,
+            struct rn_fail *fail)
+{
+    notify->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (notify->watch_fd < 0) {
+        return rn_linux_fail(fail, "inotify_init1");
+    }
+    if (inotify_add_watch(notify->watch_fd, directory,
+                          IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF) >= 0) {
+        return 0;
+    }
+    if (errno != EACCES) {
+        return rn_linux_fail(fail, "inotify_add_watch");
+    }
+    rn_linux_unwatch(notify); /* may not be read: is just not watched */
+    return 0;
+}
+
+static int
+watch_directory(struct rn_notify *notify, const char *path,
+                struct rn_fail *fail)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+
+    if (!directory) {
+        return rn_linux_fail_as(fail, ENOMEM, "malloc");
+    }
+    (void)snprintf(notify->watch_name, sizeof(notify->watch_name), "%s",
+                   slash ? slash + 1 : path);
+    int failed = watch_names(notify, slash ? directory : ".", fail);
+    free(directory);
+    return failed;
+}
+
+/* Gone between the opening and the watching? */
+static int
+still_there(const struct rn_config *config, struct rn_fail *fail)
+{
+    struct stat opened;
+    struct stat named;
+
+    if (fstat(config->netns_fd, &opened) < 0 ||
+        stat(config->netns_path, &named) < 0) {
+        return rn_linux_fail(fail, "stat(netns)");
+    }
+    if (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev) {
+        return rn_linux_fail_as(fail, ENOENT, "stat(netns)");
+    }
+    return 0;
+}
+
+int
+rn_linux_watch(struct rn_notify *notify, struct rn_fail *fail)
+{
+    const struct rn_config *config = &notify->config;
+    long pid;
+    char rest;
+
+    if (!config->netns_path || config->netns_fd < 0) {
+        return 0;
+    }
+    int failed =
+        sscanf(config->netns_path, "/proc/%ld/ns/net%c", &pid, &rest) == 1
+            ? watch_process(notify, pid, fail)
+            : watch_directory(notify, config->netns_path, fail);
+    if (!failed) {
+        failed = still_there(config, fail);
+    }
+    if (failed) {
+        rn_linux_unwatch(notify);
+    }
+    return failed;
+}
+
+void
+rn_linux_unwatch(struct rn_notify *notify)
+{
+    if (notify->watch_fd >= 0) {
+        close(notify->watch_fd); /* which takes it out of the epoll set too */
+    }
+    notify->watch_fd = -1;
+}
+
+int
+rn_linux_watch_attach(struct rn_source *source, struct rn_notify *notify,
+                      struct rn_fail *fail)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = notify};
+
+    if (notify->watch_fd >= 0 && epoll_ctl(source->watch_fd, EPOLL_CTL_ADD,
+                                           notify->watch_fd, &event) < 0) {
+        return rn_linux_fail(fail, "epoll_ctl");
+    }
+    return 0;
+}
+
+void
+rn_linux_watch_detach(struct rn_source *source, struct rn_notify *notify)
+{
+    if (notify->watch_fd >= 0) {
+        (void)epoll_ctl(source->watch_fd, EPOLL_CTL_DEL, notify->watch_fd,
+                        NULL);
+    }
+}
+
+/* Does one of the directory's news name the namespace? */
+static int
+name_gone(const struct rn_notify *notify)
+{
+    _Alignas(struct inotify_event) char buffer[4096];
+    ssize_t n = read(notify->watch_fd, buffer, sizeof(buffer));
+    const struct inotify_event *event;
+
+    for (ssize_t at = 0; at < n;
+         at += (ssize_t)(sizeof(*event) + event->len)) {
+        event = (const struct inotify_event *)(void *)(buffer + at);
+        if (event->mask & (IN_DELETE_SELF | IN_IGNORED | IN_Q_OVERFLOW) ||
+            (event->len && !strcmp(event->name, notify->watch_name))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void
+rn_linux_watch_read(struct rn_source *source)
+{
+    struct epoll_event event;
+
+    if (epoll_wait(source->watch_fd, &event, 1, 0) != 1) {
+        return;
+    }
+    struct rn_notify *notify = event.data.ptr;
+    if (!notify->watch_name[0] || name_gone(notify)) {
+        rn_linux_watch_detach(source, notify);
+        notify->sink.end(notify->sink.self, RN_ERROR_FILE_NOT_FOUND,
+                         "the network namespace was removed");
+    }
+}

@@ -1,0 +1,110 @@
+/* rn_py_gather.c - waiting without taking, for who lets changes gather in the
+ * queue and then takes them as one: the native half of Monitor.batches().
+ *
+ * Nothing is taken before it is due, so whatever ends a wait loses nothing.
+ */
+#include "rn_py_monitor.h"
+
+#include <errno.h>
+#include <math.h>
+
+/* In the object's turn: what rn_channel_gather says, -1 with an exception. */
+static int
+gather(struct rn_monitor *monitor, uint64_t max)
+{
+    if (rn_monitor_usable(monitor, "batches") < 0) {
+        return -1;
+    }
+    int due = rn_channel_gather(monitor->channel, max);
+    if (due < 0) {
+        struct rn_fail fail = {RN_ERROR_NOT_ENOUGH_MEMORY, errno,
+                               rn_channel_failed()};
+        (void)rn_raise(monitor->state, &fail);
+    }
+    return due;
+}
+
+PyObject *
+rn_monitor_gather(PyObject *self, PyObject *max_object)
+{
+    struct rn_monitor *monitor = rn_monitor_of(self);
+    uint64_t sequence = 0;
+    int64_t time_ns = 0;
+    int due;
+    uint64_t max = PyLong_AsUnsignedLongLong(max_object);
+    if (max == UINT64_MAX && PyErr_Occurred()) {
+        return NULL;
+    }
+    RN_BEGIN_TURN(self)
+    due = gather(monitor, max);
+    if (due == 0) {
+        due = !rn_channel_newest(monitor->channel, &sequence, &time_ns);
+    }
+    RN_END_TURN()
+    if (due != 0) {
+        return due < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    return Py_BuildValue("(KL)", (unsigned long long)sequence,
+                         (long long)time_ns);
+}
+
+/* In the object's turn: -1 exception, 1 there is nothing to wait for. */
+static int
+arm(struct rn_monitor *monitor)
+{
+    if (rn_monitor_usable(monitor, "batches") < 0) {
+        return -1;
+    }
+    return rn_channel_settle(monitor->channel) != 0;
+}
+
+/* Of one wait; callers come again for the rest. */
+static int
+slice_ms(double seconds)
+{
+    if (seconds >= RN_WAIT_SLICE_MS / 1e3) {
+        return RN_WAIT_SLICE_MS;
+    }
+    return (int)ceil(seconds * 1e3);
+}
+
+PyObject *
+rn_monitor_wait(PyObject *self, PyObject *args)
+{
+    struct rn_monitor *monitor = rn_monitor_of(self);
+    int gathered;
+    double seconds;
+    int ready = 0;
+    int woken = 1;
+    if (!PyArg_ParseTuple(args, "pd:_wait", &gathered, &seconds)) {
+        return NULL;
+    }
+    if (!gathered) { /* the other object is armed by gather() */
+        RN_BEGIN_TURN(self)
+        ready = arm(monitor);
+        RN_END_TURN()
+    }
+    if (ready == 0) {
+        RN_DETACH()
+        woken =
+            gathered
+                ? rn_channel_gather_wait(monitor->channel, slice_ms(seconds))
+                : rn_channel_wait(monitor->channel, slice_ms(seconds));
+        RN_ATTACH()
+    }
+    if (ready < 0 || (woken <= 0 && PyErr_CheckSignals() < 0)) {
+        return NULL;
+    }
+    return Py_NewRef(Py_None);
+}
+
+PyObject *
+rn_monitor_gather_object(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    intptr_t object;
+    RN_BEGIN_TURN(self)
+    object = rn_channel_gather_object(rn_monitor_of(self)->channel);
+    RN_END_TURN()
+    return PyLong_FromSsize_t((Py_ssize_t)object);
+}

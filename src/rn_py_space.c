@@ -1,0 +1,130 @@
+/* rn_py_space.c - a counted network namespace: whom a row's names belong to.
+ *
+ * That of a recording is none of this system's: it has names of its own.
+ * Counted atomically, not by the GIL: rows of one monitor die on any thread.
+ */
+#include "rn_py.h"
+
+#include <stdlib.h>
+
+#include "rn_atomic.h"
+
+#ifdef RN_HAVE_NETNS
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#endif
+
+struct rn_space {
+    rn_atomic_u32 references;
+    int fd;          /* -1: a recording's */
+    PyObject *names; /* a recording's: a dict, name by interface index */
+};
+
+#ifdef RN_HAVE_NETNS
+static int
+copy_descriptor(int fd, struct rn_fail *fail)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0) {
+        fail->code = errno == EBADF ? RN_ERROR_INVALID_HANDLE
+                                    : RN_ERROR_NOT_ENOUGH_MEMORY;
+        fail->os_error = errno;
+        fail->call = "fcntl(F_DUPFD_CLOEXEC)";
+    }
+    return copy;
+}
+
+static void
+close_descriptor(int fd)
+{
+    (void)close(fd);
+}
+#else
+static int
+copy_descriptor(int fd, struct rn_fail *fail)
+{
+    (void)fd;
+    fail->code = RN_ERROR_NOT_SUPPORTED;
+    fail->os_error = 0;
+    fail->call = "netns";
+    return -1;
+}
+
+static void
+close_descriptor(int fd)
+{
+    (void)fd;
+}
+#endif
+
+static struct rn_space *
+make_space(int fd, PyObject *names)
+{
+    struct rn_space *space = malloc(sizeof(*space));
+    if (space == NULL) {
+        (void)PyErr_NoMemory();
+        return NULL;
+    }
+    rn_store_release(&space->references, 1);
+    space->fd = fd;
+    space->names = Py_XNewRef(names);
+    return space;
+}
+
+struct rn_space *
+rn_space_new(struct rn_state *state, int netns_fd)
+{
+    struct rn_fail fail;
+    int fd = copy_descriptor(netns_fd, &fail);
+    if (fd < 0) {
+        (void)rn_raise(state, &fail);
+        return NULL;
+    }
+    struct rn_space *space = make_space(fd, NULL);
+    if (space == NULL) {
+        close_descriptor(fd);
+    }
+    return space;
+}
+
+struct rn_space *
+rn_space_recorded(PyObject *names)
+{
+    return make_space(-1, names);
+}
+
+struct rn_space *
+rn_space_ref(struct rn_space *space)
+{
+    if (space != NULL) {
+        (void)rn_fetch_add(&space->references, 1);
+    }
+    return space;
+}
+
+/* The count's full barriers order every use before the close. */
+void
+rn_space_unref(struct rn_space *space)
+{
+    if (space == NULL || rn_fetch_add(&space->references, UINT32_MAX) != 1) {
+        return;
+    }
+    if (space->fd >= 0) {
+        close_descriptor(space->fd);
+    }
+    Py_XDECREF(space->names);
+    free(space);
+}
+
+PyObject *
+rn_space_names(const struct rn_space *space)
+{
+    return space == NULL ? NULL : space->names;
+}
+
+int
+rn_space_fd(const struct rn_space *space)
+{
+    return space == NULL ? -1 : space->fd;
+}

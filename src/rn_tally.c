@@ -1,0 +1,369 @@
+/* rn_tally.c - counts of changes in two hash maps; see rn_tally.h. */
+#include "rn_tally.h"
+
+#include <string.h>
+
+#include "rn_alloc.h"
+
+#define MAP_FIRST 256 /* entries */
+
+const int64_t rn_tally_bounds_ns[RN_TALLY_BOUNDS] = {
+    10000,      25000,      50000,      100000,     250000,
+    500000,     1000000,    2500000,    5000000,    10000000,
+    25000000,   50000000,   100000000,  250000000,  500000000,
+    1000000000, 2500000000, 5000000000, 10000000000};
+
+/* Have the memory fetched while something else is done. */
+#ifdef __GNUC__
+#define FETCH(address) __builtin_prefetch(address, 1)
+#else
+#define FETCH(address) ((void)(address))
+#endif
+
+/* ---- the map: slots with hash and number, from 1, of entries; 0: free ---- */
+
+struct rn_tally_slot {
+    uint32_t hash;
+    uint32_t number;
+};
+
+static uint32_t
+key_hash(const struct rn_tally_key *key)
+{
+    uint64_t words[4] = {0};
+    uint64_t hash = 0x9e3779b97f4a7c15u;
+
+    memcpy(words, key, sizeof(*key));
+    for (size_t i = 0; i < 4; i++) {
+        hash = (hash ^ words[i]) * 0xff51afd7ed558ccdu;
+        hash ^= hash >> 32;
+    }
+    return (uint32_t)hash;
+}
+
+static struct rn_tally_slot *
+map_first_slot(const struct rn_tally_map *map, uint32_t hash)
+{
+    return &map->slots[hash & (map->size * 2 - 1)];
+}
+
+/* The slot of key, or the free one where its number belongs. */
+static struct rn_tally_slot *
+map_slot(const struct rn_tally_map *map, const struct rn_tally_key *key,
+         uint32_t hash)
+{
+    struct rn_tally_slot *slot = map_first_slot(map, hash);
+
+    while (slot->number != 0 &&
+           (slot->hash != hash || memcmp(&map->entries[slot->number - 1].key,
+                                         key, sizeof(*key)) != 0)) {
+        slot++;
+        if (slot == map->slots + (size_t)map->size * 2) {
+            slot = map->slots;
+        }
+    }
+    return slot;
+}
+
+static void
+map_free(struct rn_tally_map *map)
+{
+    free(map->slots);
+    free(map->entries);
+}
+
+/* All slots anew: map->slots is zero. */
+static void
+map_link(struct rn_tally_map *map)
+{
+    for (uint32_t i = 0; i < map->used; i++) {
+        uint32_t hash = key_hash(&map->entries[i].key);
+        *map_slot(map, &map->entries[i].key, hash) =
+            (struct rn_tally_slot){.hash = hash, .number = i + 1};
+    }
+}
+
+static int
+map_grow(struct rn_tally_map *map)
+{
+    uint32_t size = map->size == 0 ? MAP_FIRST : map->size * 2;
+    struct rn_tally_slot *slots = rn_alloc_zero(size, 2 * sizeof(*slots));
+    struct rn_tally_entry *entries =
+        slots == NULL ? NULL
+                      : rn_realloc(map->entries, size * sizeof(*entries));
+
+    if (entries == NULL) {
+        free(slots);
+        return -1;
+    }
+    free(map->slots);
+    map->slots = slots;
+    map->entries = entries;
+    map->size = size;
+    map_link(map);
+    return 0;
+}
+
+/* The smallest power of two such that at most half of the entries have as many
+ * changes.
+ */
+static uint64_t
+map_median(const struct rn_tally_map *map)
+{
+    uint32_t shorter[65] = {0}; /* by bits of their changes */
+    uint32_t left = map->used;
+    unsigned bits = 0;
+
+    for (uint32_t i = 0; i < map->used; i++) {
+        uint64_t changes = rn_tally_changes(&map->entries[i]);
+        unsigned length = 0;
+        for (; changes != 0; changes >>= 1) {
+            length++;
+        }
+        shorter[length]++;
+    }
+    while (left > map->used / 2) {
+        left -= shorter[bits++];
+    }
+    return (uint64_t)1 << (bits - 1);
+}
+
+/* Return: how many had fewer changes than `least` and are gone. */
+static uint32_t
+map_keep(struct rn_tally_map *map, uint64_t least)
+{
+    uint32_t before = map->used;
+
+    map->used = 0;
+    for (uint32_t i = 0; i < before; i++) {
+        if (rn_tally_changes(&map->entries[i]) >= least) {
+            map->entries[map->used++] = map->entries[i];
+        }
+    }
+    memset(map->slots, 0, (size_t)map->size * 2 * sizeof(*map->slots));
+    map_link(map);
+    return before - map->used;
+}
+
+/* Count record under key.  0, or -1 when memory ran out. */
+static int
+map_count(struct rn_tally_map *map, const struct rn_tally_key *key,
+          uint32_t hash, const struct rn_record *record)
+{
+    if (map->used == map->size && map_grow(map) < 0) {
+        return -1;
+    }
+    struct rn_tally_slot *slot = map_slot(map, key, hash);
+    if (slot->number == 0) {
+        map->entries[map->used] = (struct rn_tally_entry){.key = *key};
+        *slot = (struct rn_tally_slot){.hash = hash, .number = ++map->used};
+    }
+    struct rn_tally_entry *entry = &map->entries[slot->number - 1];
+    entry->counts[record->type]++;
+    entry->last_ns = record->time_ns;
+    return 0;
+}
+
+/* ---- counting ---- */
+
+/* Changes that are counted together, and where their destinations go. */
+#define TOGETHER 16
+struct some {
+    struct rn_record records[TOGETHER];
+    struct rn_tally_key keys[TOGETHER];
+    uint32_t hashes[TOGETHER];
+    size_t count;
+};
+
+/* Take what counts of up to TOGETHER records.  Return: how many were seen. */
+static size_t
+some_take(struct some *some, const char *records, size_t count)
+{
+    size_t seen = count < TOGETHER ? count : TOGETHER;
+
+    some->count = 0;
+    for (size_t i = 0; i < seen; i++) {
+        struct rn_record *record = &some->records[some->count];
+        memcpy(record, records + i * sizeof(*record), sizeof(*record));
+        if (record->type > RN_DELETE || record->ip_version == 0) {
+            continue;
+        }
+        struct rn_tally_key *key = &some->keys[some->count];
+        *key = (struct rn_tally_key){.table = record->table,
+                                     .ip_version = record->ip_version,
+                                     .prefix_length = record->prefix_length};
+        memcpy(key->destination, record->destination,
+               sizeof(key->destination));
+        some->hashes[some->count++] = key_hash(key);
+    }
+    return seen;
+}
+
+/* In a large map each slot and each entry is a cache miss: have them happen
+ * together and not one after the other.
+ */
+static void
+some_fetch(const struct some *some, const struct rn_tally_map *map)
+{
+    if (map->size == 0) {
+        return;
+    }
+    for (size_t i = 0; i < some->count; i++) {
+        FETCH(map_first_slot(map, some->hashes[i]));
+    }
+    for (size_t i = 0; i < some->count; i++) {
+        uint32_t number = map_first_slot(map, some->hashes[i])->number;
+        if (number != 0) {
+            FETCH(&map->entries[number - 1]);
+        }
+    }
+}
+
+static int
+count_destination(struct rn_tally *tally, const struct some *some, size_t i)
+{
+    struct rn_tally_map *map = &tally->destinations;
+    const struct rn_tally_key *key = &some->keys[i];
+    uint32_t hash = some->hashes[i];
+
+    if (map->used >= tally->limit && map_slot(map, key, hash)->number == 0) {
+        tally->forgotten += map_keep(map, map_median(map));
+    }
+    return map_count(map, key, hash, &some->records[i]);
+}
+
+static int
+count_kind(struct rn_tally *tally, const struct rn_record *record)
+{
+    struct rn_tally_key key = {.table = record->table,
+                               .interface_index = record->interface_index,
+                               .protocol = record->protocol,
+                               .ip_version = record->ip_version};
+
+    return map_count(&tally->kinds, &key, key_hash(&key), record);
+}
+
+static void
+count_delay(struct rn_tally *tally, int64_t delay_ns)
+{
+    size_t at = 0;
+
+    if (delay_ns < 0) { /* the wall clock was set back in between */
+        delay_ns = 0;
+    }
+    while (at < RN_TALLY_BOUNDS && delay_ns > rn_tally_bounds_ns[at]) {
+        at++;
+    }
+    tally->delays[at]++;
+    tally->delay_sum_ns += (uint64_t)delay_ns;
+}
+
+void
+rn_tally_init(struct rn_tally *tally, uint32_t limit)
+{
+    *tally = (struct rn_tally){.limit = limit};
+}
+
+void
+rn_tally_clear(struct rn_tally *tally)
+{
+    map_free(&tally->destinations);
+    map_free(&tally->kinds);
+    rn_tally_init(tally, tally->limit);
+}
+
+static int
+count_one(struct rn_tally *tally, const struct some *some, size_t i,
+          int64_t now_ns)
+{
+    const struct rn_record *record = &some->records[i];
+
+    if (count_kind(tally, record) < 0 ||
+        count_destination(tally, some, i) < 0) {
+        return -1;
+    }
+    if (record->merged > 1) {
+        tally->merged += record->merged - 1;
+    }
+    if (now_ns != 0) {
+        count_delay(tally, now_ns - record->time_ns);
+    }
+    return 0;
+}
+
+int
+rn_tally_add(struct rn_tally *tally, const void *records, size_t count,
+             int64_t now_ns)
+{
+    struct some some;
+    const char *from = records;
+
+    while (count != 0) {
+        size_t seen = some_take(&some, from, count);
+        some_fetch(&some, &tally->destinations);
+        for (size_t i = 0; i < some.count; i++) {
+            if (count_one(tally, &some, i, now_ns) < 0) {
+                return -1;
+            }
+        }
+        from += seen * sizeof(struct rn_record);
+        count -= seen;
+    }
+    return 0;
+}
+
+/* ---- ranking ---- */
+
+static uint64_t
+entry_value(const struct rn_tally_entry *entry, enum rn_tally_order order)
+{
+    switch (order) {
+    case RN_TALLY_BY_FLAPS:
+        return rn_tally_flaps(entry);
+    case RN_TALLY_BY_ADDS:
+        return entry->counts[RN_ADD];
+    case RN_TALLY_BY_DELETES:
+        return entry->counts[RN_DELETE];
+    case RN_TALLY_BY_TIME:
+        return (uint64_t)entry->last_ns;
+    case RN_TALLY_BY_CHANGES:
+    case RN_TALLY_ORDERS:
+        break;
+    }
+    return rn_tally_changes(entry);
+}
+
+/* Does a come before b?  Equal values: the smaller key first, so that rows of
+ * a view keep their places.
+ */
+static int
+comes_before(const struct rn_tally_entry *a, const struct rn_tally_entry *b,
+             enum rn_tally_order order)
+{
+    uint64_t value = entry_value(a, order), other = entry_value(b, order);
+
+    return value > other ||
+           (value == other && memcmp(&a->key, &b->key, sizeof(a->key)) < 0);
+}
+
+size_t
+rn_tally_top(const struct rn_tally *tally, enum rn_tally_order order,
+             size_t count, const struct rn_tally_entry **out)
+{
+    const struct rn_tally_map *map = &tally->destinations;
+    size_t found = 0;
+
+    for (uint32_t i = 0; count != 0 && i < map->used; i++) {
+        const struct rn_tally_entry *entry = &map->entries[i];
+        if (entry_value(entry, order) == 0 ||
+            (found == count && !comes_before(entry, out[found - 1], order))) {
+            continue;
+        }
+        size_t at = found < count ? found++ : found - 1;
+        for (; at > 0 && comes_before(entry, out[at - 1], order); at--) {
+            out[at] = out[at - 1];
+        }
+        out[at] = entry;
+    }
+    return found;
+}
