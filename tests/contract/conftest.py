@@ -1,0 +1,101 @@
+"""A system whose routes the contract's tests may change.
+
+The tests of this folder hold on every platform. What they need of one is the
+fixture `system`; on Linux that is a network namespace of the test's own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import rnlab
+
+import routenotify
+
+
+class System:
+    """Changes routes the way an administrator would."""
+
+    def __init__(self, namespace: rnlab.Namespace) -> None:
+        self.namespace = namespace
+        namespace.veth("v0", "192.0.2.1/24", "2001:db8:ffff::1/64")
+        # Duplicate address detection ends by changing routes of its own.
+        rnlab.wait_for(
+            lambda: "tentative" not in namespace.ip("-6 address show"),
+            what="end of duplicate address detection",
+        )
+        self.interface = "v0"
+        self.interface_index = socket.if_nametoindex("v0")
+
+    def _route(self, verb: str, destination: str, rest: str = "") -> None:
+        version = ipaddress.ip_network(destination).version
+        self.namespace.ip(f"-{version} route {verb} {destination} dev v0 {rest}")
+
+    def add(self, destination: str, via: str | None = None) -> None:
+        """Add a route through the interface."""
+        self._route("add", destination, f"via {via}" if via else "")
+
+    def add_many(self, destinations: list[str]) -> None:
+        """Add routes through the interface as fast as they can be."""
+        self.namespace.batch(f"route add {one} dev v0" for one in destinations)
+
+    def change(self, destination: str) -> None:
+        """Change an attribute, and no part of the key."""
+        self._route("change", destination, "mtu 1400")
+
+    def remove(self, destination: str) -> None:
+        """Remove it."""
+        self._route("del", destination)
+
+
+@pytest.fixture
+def system(netns: rnlab.Namespace) -> System:
+    """The system whose changes a plain monitor reports."""
+    return System(netns)
+
+
+class Record:
+    """A callback that keeps its calls, for waiting until there are enough."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, object, int]] = []
+        self.threads: set[int] = set()
+        self._more = threading.Condition()
+
+    def __call__(self, context: object, row: object, kind: int) -> None:
+        """Keep one call."""
+        with self._more:
+            self.calls.append((context, row, kind))
+            self.threads.add(threading.get_ident())
+            self._more.notify_all()
+
+    def wait(self, count: int) -> list[tuple[object, object, int]]:
+        """The calls so far, once there are count of them."""
+        with self._more:
+            enough = self._more.wait_for(lambda: len(self.calls) >= count, 10)
+            assert enough, f"{len(self.calls)} of {count} calls: {self.calls}"
+            return list(self.calls)
+
+
+@pytest.fixture
+def record() -> Record:
+    """A callback for NotifyRouteChange2."""
+    return Record()
+
+
+@pytest.fixture
+def open_monitor() -> Iterator[Callable[..., routenotify.RouteMonitor]]:
+    """Opens monitors that are closed when the test is over."""
+    opened: list[routenotify.RouteMonitor] = []
+
+    def make(*args: object, **options: object) -> routenotify.RouteMonitor:
+        opened.append(routenotify.RouteMonitor(*args, **options))
+        return opened[-1]
+
+    yield make
+    for monitor in opened:
+        monitor.close()

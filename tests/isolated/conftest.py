@@ -1,0 +1,7 @@
+"""What the programs share with the tests that start them."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "replay")]

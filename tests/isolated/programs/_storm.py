@@ -1,0 +1,52 @@
+"""A namespace of the program's own, and route changes in it at full speed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+
+import rnlab
+
+
+def prepare() -> rnlab.Namespace:
+    """Leave for a private namespace with a link v0; before the first thread."""
+    rnlab.isolate()
+    namespace = rnlab.Namespace.current()
+    namespace.veth("v0", "192.0.2.1/24")
+    return namespace
+
+
+def lines(verb: str, count: int, block: int = 10) -> list[str]:
+    """`count` routes, each its own, for Namespace.batch."""
+    return [
+        f"route {verb} {block}.{i >> 16}.{i >> 8 & 255}.{i & 255}/32 dev v0"
+        for i in range(count)
+    ]
+
+
+def endless(routes: int = 2000) -> int:
+    """Add and remove routes for as long as this process lives; a process id."""
+    with tempfile.NamedTemporaryFile("w", suffix=".batch", delete=False) as file:
+        file.writelines(f"{line}\n" for line in lines("add", routes))
+        file.writelines(f"{line}\n" for line in lines("del", routes))
+    script = (
+        f"trap 'rm {file.name}; exit' TERM; exec >/dev/null 2>&1\n"
+        f"while kill -0 {os.getpid()} && ip -batch {file.name}; do :; done\n"
+        f"rm {file.name}"
+    )
+    # Not subprocess: this interpreter may end before, and would warn of it.
+    return os.posix_spawnp("sh", ["sh", "-c", script], os.environ)
+
+
+@contextlib.contextmanager
+def storm(routes: int = 2000) -> Iterator[None]:
+    """Add and remove routes for as long as the block runs."""
+    process = endless(routes)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGTERM)
+        os.waitpid(process, 0)

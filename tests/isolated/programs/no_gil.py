@@ -1,0 +1,14 @@
+"""Importing it in a free-threaded Python does not bring the GIL back."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+
+import routenotify
+
+if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    assert not sys._is_gil_enabled()
+    suffix = routenotify._routenotify.__file__.rpartition("/")[2]
+    assert "abi3" not in suffix, suffix
+print("end")

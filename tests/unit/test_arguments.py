@@ -1,0 +1,94 @@
+"""Arguments of the functions: what is refused before the system is asked."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+
+import routenotify
+from routenotify import _routenotify, netioapi
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "x", "1.2.3", "1.2.3.4/32", "1.2.3.4.5", "::g", "fe80::1%", " 1.1.1.1"],
+)
+def test_a_text_that_is_no_address_is_an_invalid_parameter(address):
+    """The message names the argument and has its value."""
+    with pytest.raises(routenotify.InvalidParameter) as caught:
+        routenotify.best_route(address)
+
+    assert f"address={address!r} is no IPv4 or IPv6 address" in str(caught.value)
+    assert (87, "GetBestRoute2") == (caught.value.code, caught.value.call)
+
+
+@pytest.mark.parametrize(
+    "address", [None, 0, 2**40, b"\1\2\3\4", ["1.1.1.1"], ipaddress.ip_network("::/0")]
+)
+def test_what_is_neither_text_nor_address_is_an_invalid_parameter(address):
+    """Numbers and bytes are not guessed at."""
+    with pytest.raises(routenotify.InvalidParameter, match="address="):
+        routenotify.best_route(address)
+
+
+def test_source_is_checked_like_the_address():
+    """And must be of its family."""
+    with pytest.raises(routenotify.InvalidParameter, match="source='x' is no"):
+        routenotify.best_route("1.1.1.1", source="x")
+    with pytest.raises(routenotify.InvalidParameter, match="differ in family"):
+        routenotify.best_route("1.1.1.1", source="::1")
+    with pytest.raises(routenotify.InvalidParameter, match="DestinationAddress="):
+        netioapi.GetBestRoute2("x")
+
+
+@pytest.mark.parametrize("interface", ["no-such-interface", "", -1, 0, 2**32, 2**70])
+def test_an_interface_that_is_none_is_an_invalid_parameter(interface):
+    """By name or number."""
+    with pytest.raises(routenotify.InvalidParameter, match="interface="):
+        routenotify.best_route("1.1.1.1", interface=interface)
+
+
+@pytest.mark.parametrize("interface", [1.5, True, b"lo"])
+def test_an_interface_of_another_type_is_a_type_error(interface):
+    """The message has the value."""
+    with pytest.raises(TypeError, match="interface="):
+        routenotify.best_route("1.1.1.1", interface=interface)
+
+
+@pytest.mark.parametrize("family", [1, 99, -1, 2**70, "inet", None, 2.0, True])
+def test_routes_refuses_other_families(family):
+    """As RouteMonitor."""
+    with pytest.raises(routenotify.InvalidParameter) as caught:
+        routenotify.routes(family)
+
+    assert f"family={family!r}" in str(caught.value)
+    assert "GetIpForwardTable2" == caught.value.call
+
+
+@pytest.mark.parametrize("row", [None, 3, b"", object(), "10.0.0.0/8"])
+def test_complete_refuses_what_is_no_row(row):
+    """TypeError, with the value."""
+    with pytest.raises(TypeError, match="RouteChange or Route expected"):
+        _routenotify.complete(row)
+    with pytest.raises(TypeError):
+        netioapi.GetIpForwardEntry2(row)
+
+
+def test_a_row_by_hand_must_name_an_interface():
+    """As Microsoft's page says."""
+    row = netioapi.MIB_IPFORWARD_ROW2(ipaddress.ip_network("198.51.100.0/24"))
+
+    with pytest.raises(routenotify.InvalidParameter, match="names no interface"):
+        netioapi.GetIpForwardEntry2(row)
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 5, 15, 17])
+def test_the_native_layer_takes_packed_addresses_only(length):
+    """4 or 16 bytes, both of one family."""
+    with pytest.raises(ValueError, match="packed addresses"):
+        _routenotify.best_route(b"\1" * length)
+    with pytest.raises(ValueError, match="packed addresses"):
+        _routenotify.best_route(b"\1" * 4, b"\1" * 16)
+    with pytest.raises(TypeError):
+        _routenotify.best_route("1.1.1.1")

@@ -1,0 +1,307 @@
+"""Recordings: what is written is read again, to the byte, whatever its format."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import json
+import os
+import random
+import struct
+import time
+from pathlib import Path
+
+import pytest
+import rows
+
+import routenotify
+from routenotify._recording import _netlink as nl
+from routenotify._recording._open import format_of_name, reader, writer
+from routenotify._recording._row import SIZE
+
+FORMATS = ("rtmon", "json")
+SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED", time.time_ns() % 1_000_000))
+CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus" / "rtnl"
+
+
+def written(changes, kind):
+    """The bytes of a recording."""
+    file = io.BytesIO()
+    out = writer(file, kind)
+    for change in changes:
+        out.write(change)
+    return file.getvalue()
+
+
+def read(data):
+    """The changes of a recording, and what it ends with: an error or None."""
+    found = []
+    file = io.BufferedReader(io.BytesIO(data))
+    try:
+        found.extend(map(routenotify.RouteChange, reader(file, "file", {})))
+    except routenotify.RecordingError as error:
+        return found, error
+    return found, None
+
+
+def random_address(rng, version):
+    """Any one; all zeros now and then."""
+    size = 4 if version == 4 else 16
+    return rng.randbytes(size) if rng.random() < 0.9 else bytes(size)
+
+
+def marker(**fields):
+    """A change without a row."""
+    values = dict.fromkeys(rows.NAMES, 0)
+    values |= dict.fromkeys(("destination", "next_hop", "source", "prefsrc"), b"")
+    return routenotify.RouteChange(rows.RECORD.pack(*(values | fields).values()))
+
+
+def random_change(rng):
+    """Any change that a monitor can deliver."""
+    numbers = {
+        "sequence": rng.randrange(1 << 63),
+        "time_ns": rng.randrange(1 << 62),
+        "merged": rng.randrange(1, 1 << 32),
+        "cause": rng.randrange(13),
+    }
+    if rng.random() < 0.1:
+        return marker(type=rng.choice([3, 16, 17, 18]), **numbers)
+    version = rng.choice([4, 6])
+    bits = 32 if version == 4 else 128
+    length = rng.randrange(bits + 1)
+    destination = ipaddress.ip_network(
+        (random_address(rng, version), length), strict=False
+    )
+    hop_version = rng.choice([0, version, 6])
+    fields = {
+        "type": rng.randrange(3),
+        "next_hop_version": hop_version,
+        "next_hop": random_address(rng, hop_version) if hop_version else b"",
+        "prefsrc": random_address(rng, version),
+        "source_length": rng.randrange(129) if version == 6 else 0,
+        "interface_luid": rng.choice([0, rng.randrange(1 << 64)]),
+        "interface_index": rng.choice([0, rng.randrange(1 << 31)]),
+        "protocol": rng.randrange(1 << 16),
+        "ordinal": rng.randrange(1 << 16),
+        "fields": rng.choice([1, *([0x11, 0x31] if version == 6 else [])]),
+    }
+    source = (random_address(rng, 6), fields["source_length"])
+    if fields["source_length"]:
+        network = ipaddress.ip_network(source, strict=False)
+        fields["source"] = network.network_address.packed
+    fields |= {
+        name: rng.choice([0, rng.randrange(1 << 32)])
+        for name in ("table", "metric", "nexthop_id", "mtu")
+    }
+    fields |= {
+        name: rng.randrange(256)
+        for name in ("route_type", "scope", "tos", "flags", "weight")
+    }
+    if rng.random() < 0.1:  # what Windows says
+        none = ("table", "route_type", "scope", "tos", "weight")
+        fields |= dict.fromkeys(none, 0) | {"fields": 9}
+    return rows.change(str(destination), **numbers, **fields)
+
+
+def few_changes():
+    """A recording of every kind of change, not long."""
+    return [
+        marker(type=3, merged=1, time_ns=1),
+        rows.change("10.0.0.0/8", via="192.0.2.1", type=1, cause=1, time_ns=1),
+        rows.change("2001:db8::/32", via="fe80::1", type=1, metric=1024, time_ns=2_000),
+        rows.change("10.0.0.0/8", via="192.0.2.1", type=0, mtu=1400, time_ns=3_000),
+        rows.change("10.0.0.0/8", via="192.0.2.1", type=2, cause=4, time_ns=4_000),
+    ]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_random_changes_come_back_to_the_byte(kind):
+    """Every member of every record: cause, nanoseconds, ordinal, all."""
+    print(f"seed {SEED}")
+    rng = random.Random(SEED)
+    changes = [random_change(rng) for _ in range(2000)]
+    found, error = read(written(changes, kind))
+
+    assert None is error
+    assert changes == found
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_cut_anywhere_gives_what_is_whole_and_says_where_it_ends(kind):
+    """At every byte: no change too few, none too many, the offset exact."""
+    changes = few_changes()
+    data = written(changes, kind)
+    ends = [len(written(changes[: n + 1], kind)) for n in range(len(changes))]
+    starts = {0, len(data)}
+    if kind == "rtmon":
+        file = io.BytesIO(data)
+        starts |= {message.offset for message in nl.read_messages(file, "")}
+    else:
+        starts |= set(ends)
+        ends = [end - 1 for end in ends]  # a line is whole without its end
+    for cut in range(len(data) + 1):
+        whole = sum(end <= cut for end in ends)
+        found, error = read(data[:cut])
+
+        assert changes[:whole] == found, cut
+        if cut in starts or (kind == "json" and cut in ends):
+            assert None is error, cut
+        else:
+            assert max(start for start in starts if start <= cut) == error.offset
+            assert "file" == error.path
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_damaged_file_never_raises_anything_else(kind):
+    """Random bytes changed: changes, or a RecordingError inside the file."""
+    print(f"seed {SEED}")
+    rng = random.Random(SEED)
+    data = written(few_changes(), kind)
+    for _ in range(3000):
+        damaged = bytearray(data)
+        for _ in range(rng.randrange(1, 4)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        found, error = read(bytes(damaged))
+
+        assert len(found) <= len(few_changes()) + 1
+        assert error is None or 0 <= error.offset <= len(damaged)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x7fELF\x02\x01\x01" + bytes(32),
+        b"\x89PNG\r\n\x1a\n" + bytes(32),
+        b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(32),  # pcap
+        b"default via 192.0.2.1 dev eth0\n",
+        bytes(64),
+        b"[1, 2, 3]            \n",
+    ],
+    ids=["elf", "png", "pcap", "text", "zeros", "array"],
+)
+def test_a_foreign_file_is_refused_at_its_start(data, tmp_path):
+    """Before a monitor exists, with the file's name and what it starts with."""
+    path = tmp_path / "foreign"
+    path.write_bytes(data)
+    with pytest.raises(routenotify.RecordingError, match="offset 0: neither") as caught:
+        routenotify.replay(path)
+
+    assert (0, str(path)) == (caught.value.offset, caught.value.path)
+    assert isinstance(caught.value, routenotify.RouteNotifyError | ValueError)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("{}", "an object with a type"),
+        ('{"type": "GONE"}', "'GONE' is none of PARAMETER, ADD"),
+        ('{"type": "ADD", "destination": "10.0.0.0/40"}', "10.0.0.0/40"),
+        ('{"type": "ADD", "destination": 7}', "destination=7 is no text"),
+        ('{"type": "ADD", "cause": "whim"}', "'whim' is none of system, snapshot"),
+        ('{"type": "ADD", "time_ns": 1.5}', "time_ns=1.5 is no whole number"),
+        ('{"type": "ADD", "merged": -1}', "merged"),
+        ('{"type": "ADD",\n', "delimiter|quotes|Expecting"),
+    ],
+)
+def test_a_wrong_line_is_named_with_its_reason(line, why):
+    """And with its offset: the lines before it are delivered."""
+    good = '{"type": "ADD", "destination": "10.0.0.0/8"}\n'
+    found, error = read(f"{good}{line}\n".encode())
+
+    assert 1 == len(found)
+    assert len(good) == error.offset
+    with pytest.raises(routenotify.RecordingError, match=why):
+        raise error
+
+
+def test_lines_of_watch_can_be_replayed():
+    """They lack ordinal, flags and the like, which are zero then."""
+    change = rows.change("10.0.0.0/8", via="192.0.2.1", metric=5)
+    found, error = read(json.dumps(change.to_dict()).encode() + b"\n")
+
+    assert (None, [change]) == (error, found)
+
+
+def test_an_empty_file_is_a_recording_of_nothing():
+    """rtmon's, that was ended at once."""
+    assert ([], None) == read(b"")
+
+
+def test_a_record_of_another_size_is_refused():
+    """It was made by a version that this one does not know."""
+    own = nl.attribute(0x124E, bytes(SIZE + 8))
+    found, error = read(nl.message(nl.NOOP, 0, own))
+
+    assert [] == found
+    assert "newer version" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.jsonl", "json"), ("a.JSON", "json"), ("a.ndjson", "json"), ("a", "rtmon")],
+)
+def test_the_suffix_tells_what_to_write(name, kind):
+    """JSON lines by their usual suffixes, else rtmon's format."""
+    assert kind == format_of_name(name)
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not in an sdist")
+def test_messages_that_a_kernel_sent_are_understood():
+    """Each feature's message, one at a time: rows come out, or none of ours."""
+    understood = 0
+    for path in sorted(CORPUS.iterdir()):
+        data = path.read_bytes()
+        if struct.unpack_from("=H", data, 4)[0] not in (nl.NEWROUTE, nl.DELROUTE):
+            continue
+        found, error = read(data)
+
+        assert None is error, path.name
+        understood += bool(found)
+    assert understood > 20
+
+
+def message(*attributes, length=24):
+    """A new IPv4 route as a kernel tells it, of (kind, bytes) attributes."""
+    body = bytes((2, length, 0, 0, 254, 3, 0, 1)) + bytes(4)
+    for kind, data in attributes:
+        body += nl.ATTRIBUTE.pack(4 + len(data), kind) + data
+        body += bytes(-len(data) % 4)
+    return nl.HEADER.pack(nl.HEADER.size + len(body), nl.NEWROUTE, 0, 1, 0) + body
+
+
+DESTINATION = (1, bytes((10, 0, 0, 0)))
+HOP = struct.pack("=HBBi", 8, 0, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (message(length=33), "a prefix length of 33"),
+        (message((1, bytes(3))), "an address of 3 bytes"),
+        (message(DESTINATION, (4, bytes(2))), "a number of 2 bytes"),
+        (message(DESTINATION, (8, bytes(3))), "an attribute is cut off"),
+        (message(DESTINATION, (8, bytes(4))), "an attribute of 0 bytes"),
+        (message(DESTINATION, (8, struct.pack("=HHH", 6, 2, 9))), "an MTU of 2 bytes"),
+        (message(DESTINATION, (9, bytes(8))), "a next hop of 0 bytes"),
+        (message(DESTINATION, (9, HOP + bytes(4))), "with a part of a hop"),
+        (message(DESTINATION, (9, b"")), "with a part of a hop"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_message_that_is_no_route_is_named_with_its_place(data, why):
+    """What came before it is read; what it has wrong is said, and where it is."""
+    whole = message(DESTINATION, (4, nl.U32.pack(2)))
+    found, error = read(whole + data)
+
+    assert ["10.0.0.0/24"] == [str(change.destination) for change in found]
+    assert why in str(error)
+    assert str(len(whole)) in str(error)
+
+
+def test_a_gateway_of_another_family_is_none():
+    """MPLS, say; and the only hop of a group has the weight of any other."""
+    (change,), error = read(message(DESTINATION, (9, HOP), (18, bytes(8))))
+
+    assert None is error
+    assert (2, None, 1) == (change.interface_index, change.next_hop, change.weight)
