@@ -1,0 +1,187 @@
+"""Compile and run every tests/c/test_*.c: plain, sanitized and under valgrind.
+
+Each C test is one program; comments in its first lines say what it links and how it
+is built (see rn_check.h).
+
+With ROUTENOTIFY_COUNT_INTO=FOLDER they are built once only, to count which lines and
+branches run; the counts are left in FOLDER (.ci/coverage reads them).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import typing
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCES = HERE.parents[1] / "src"
+WARNINGS = [
+    *("-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"),
+    *("-Wstrict-prototypes", "-Wmissing-prototypes"),
+]
+SANITIZERS = {
+    "address": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    # Without -fno-builtin gcc expands memcpy in place, unseen by the sanitizer.
+    "thread": ["-O1", "-fsanitize=thread", "-fno-builtin"],
+}
+# Of no use together with the others: it watches a program as users have it, and
+# sees what they do not, such as a branch upon what was never written.
+VALGRIND = [
+    *("valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full"),
+    *("--errors-for-leak-kinds=all", "--show-leak-kinds=all"),
+    "--fair-sched=yes",  # its threads take turns, also those that wait in a loop
+]
+COMPILE_SECONDS = 120
+RUN_SECONDS = 110
+COUNTED = os.environ.get("ROUTENOTIFY_COUNT_INTO")
+# Counters of one thread at a time would lose counts of another's.
+COVERAGE = ["-O0", "--coverage", "-fprofile-update=atomic", "-DRN_COUNTED"]
+
+pytestmark = [
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux"),
+        reason="the C tests use eventfd and pthreads: Linux only",
+    ),
+    pytest.mark.skipif(
+        shutil.which("gcc") is None, reason="the C tests need gcc, which is missing"
+    ),
+]
+
+
+class Build(typing.NamedTuple):
+    """One program: a test file and how it is compiled."""
+
+    test: str
+    variant: str  # "plain", "valgrind", "coverage", of SANITIZERS, "weaken-<word>"
+
+
+def words_of(test: str, name: str) -> list[str] | None:
+    """Return the words of the test's `/* name: ... */` line, None without one."""
+    head = (HERE / test).read_text(encoding="utf-8").splitlines()[:20]
+    for line in head:
+        found = re.fullmatch(rf"/\* {name}:(.*)\*/", line.strip())
+        if found:
+            return found[1].split()
+    return None
+
+
+def builds() -> list[Build]:
+    """Return every build of every test, in a stable order."""
+    result = []
+    for test in sorted(path.name for path in HERE.glob("test_*.c")):
+        if COUNTED:
+            result.append(Build(test, "coverage"))
+            continue
+        sanitizers = words_of(test, "sanitizers")
+        result += [Build(test, "plain"), Build(test, "valgrind")]
+        result += [
+            Build(test, name)
+            for name in (SANITIZERS if sanitizers is None else sanitizers)
+        ]
+        result += [
+            Build(test, f"weaken-{word}") for word in words_of(test, "weaken") or []
+        ]
+    return result
+
+
+def flags_of(variant: str) -> list[str]:
+    """Return the compiler flags of a variant."""
+    if variant == "plain":
+        return ["-O2"]
+    if variant == "valgrind":
+        return ["-O1", "-DRN_VALGRIND"]
+    if variant == "coverage":
+        return COVERAGE
+    if variant.startswith("weaken-"):
+        word = variant.removeprefix("weaken-")
+        return [
+            *SANITIZERS["thread"],
+            f'-DRN_WEAKEN="{word}"',
+            *("-include", str(HERE / "rn_weaken.h")),
+        ]
+    return SANITIZERS[variant]
+
+
+def compile_test(build: Build, directory: pathlib.Path) -> pathlib.Path:
+    """Compile one build into directory and return the program."""
+    sources = words_of(build.test, "sources")
+    assert sources is not None, f"{build.test} has no /* sources: ... */ line"
+
+    program = directory / pathlib.Path(build.test).stem
+    command = [
+        *("gcc", "-std=c11", "-g", "-pthread", *WARNINGS, *flags_of(build.variant)),
+        *("-DRN_TEST_ALLOC", f"-I{SOURCES}", f"-I{HERE}", "-o", str(program)),
+        str(HERE / build.test),
+        *(str(SOURCES / name) for name in sources),
+    ]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=COMPILE_SECONDS
+    )
+
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+@functools.cache
+def fixed_addresses() -> tuple[str, ...]:
+    """Return the prefix that turns address randomisation off, where it is allowed.
+
+    ThreadSanitizer of older compilers does not start on kernels that randomise more
+    bits than it knows of.
+    """
+    setarch = shutil.which("setarch")
+    if setarch is None:
+        return ()
+    tried = subprocess.run(
+        [setarch, "-R", "true"], check=False, capture_output=True, timeout=10
+    )
+    return (setarch, "-R") if tried.returncode == 0 else ()
+
+
+def run(build: Build, program: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    """Run a compiled test to its end, which a hang does not delay for ever."""
+    prefix: tuple[str, ...] = ()
+    if build.variant == "valgrind":
+        prefix = tuple(VALGRIND)
+    elif build.variant not in ("plain", "coverage", "address"):
+        prefix = fixed_addresses()
+    return subprocess.run(
+        [*prefix, str(program)],
+        env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+    )
+
+
+@pytest.mark.parametrize("build", builds(), ids="-".join)
+def test_c(build: Build, tmp_path: pathlib.Path) -> None:
+    """The program exits 0 and says nothing on standard error.
+
+    A build with a weakened store must instead be caught by ThreadSanitizer: then the
+    order is needed, and the sanitizer's silence elsewhere means something.
+    """
+    if build.variant == "valgrind" and shutil.which("valgrind") is None:
+        pytest.skip("valgrind is not installed")
+
+    folder = tmp_path
+    if COUNTED:
+        folder = pathlib.Path(COUNTED) / pathlib.Path(build.test).stem
+        folder.mkdir(parents=True)
+    done = run(build, compile_test(build, folder))
+
+    print(done.stdout, done.stderr)
+    if build.variant.startswith("weaken-"):
+        assert "WARNING: ThreadSanitizer: data race" in done.stderr
+        assert done.returncode != 0
+    else:
+        assert "" == done.stderr
+        assert done.returncode == 0
