@@ -1,0 +1,14 @@
+"""Make the harness importable for the tests beside it, and name its markers."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Markers that may be unknown otherwise."""
+    config.addinivalue_line("markers", "slow: minutes; run with ROUTENOTIFY_SLOW=1")
+    config.addinivalue_line("markers", "timeout(seconds): for pytest-timeout")

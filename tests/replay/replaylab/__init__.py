@@ -1,0 +1,1 @@
+"""The replay-equivalence harness: histories, namespaces, consumers, readers."""
