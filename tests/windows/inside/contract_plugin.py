@@ -1,0 +1,68 @@
+"""Runs tests/contract against the double: its `system`, under Wine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import contract_host
+import pytest
+from doublelab import ADD, DELETE, INDEX_1, PARAMETER, Double, Row, row
+
+globals().update(contract_host.fixtures())
+
+
+class WindowsSystem:
+    """What tests/contract/conftest.py promises of a system."""
+
+    interface = "Ethernet 2"
+    interface_index = INDEX_1
+
+    def __init__(self, double: Double) -> None:
+        """With a table of its own."""
+        self._double = double
+        self._routes: dict[str, Row] = {}
+
+    def add(self, destination: str, via: str | None = None) -> None:
+        """Add a route through the interface."""
+        self._routes[destination] = row(destination, via, Metric=0)
+        assert self._double.change(self._routes[destination], ADD)
+
+    def add_many(self, destinations: list[str]) -> None:
+        """Add routes through the interface as fast as they can be."""
+        for destination in destinations:
+            self.add(destination)
+
+    def change(self, destination: str) -> None:
+        """Change an attribute, and no part of the key."""
+        self._routes[destination].Metric += 1
+        assert self._double.change(self._routes[destination], PARAMETER)
+
+    def remove(self, destination: str) -> None:
+        """Remove it."""
+        assert self._double.change(self._routes.pop(destination), DELETE)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what the tests are marked with."""
+    contract_host.add_markers(config)
+
+
+@pytest.fixture(autouse=True)
+def double() -> Iterator[Double]:
+    """The double, with an empty table; nothing may be left open."""
+    made = Double()
+    made.set_table()
+    before = made.stats
+    yield made
+    made.set_table()
+    after = made.stats
+
+    assert made.drop_all() == 0
+    for name in ("self_cancels", "double_cancels", "bad_cancels", "touched"):
+        assert getattr(after, name) == getattr(before, name), name
+
+
+@pytest.fixture
+def system(double: Double) -> WindowsSystem:
+    """The system whose changes a plain monitor reports."""
+    return WindowsSystem(double)
