@@ -1,0 +1,1 @@
+"""Speed of routenotify beside what it is compared with: `python -m benchmarks`."""

@@ -1,0 +1,1 @@
+"""Other readers of route changes, each in its own words."""
