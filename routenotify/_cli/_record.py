@@ -93,7 +93,7 @@ def add_replay(commands: Commands) -> None:
 
 
 @dataclass
-class _Recorded:
+class Recorded:
     """What went into the file."""
 
     routes: int = 0  # of the table at the start
@@ -101,11 +101,19 @@ class _Recorded:
     bytes: int = 0
     seconds: float = 0.0
 
+    def add(self, change: RouteChange) -> None:
+        """Count one: on Windows a change can come before the table is complete."""
+        if change.type < ChangeType.SNAPSHOT_END:
+            if change.cause == "snapshot":
+                self.routes += 1
+            else:
+                self.changes += 1
+
 
 def record(arguments: argparse.Namespace) -> int:
     """Record changes until --count, --duration or Ctrl-C ends it."""
     kind = arguments.format or format_of_name(arguments.file)
-    done = _Recorded()
+    done = Recorded()
     with (
         open(arguments.file, "wb") as file,
         RouteMonitor(
@@ -132,20 +140,23 @@ def _record(
     file: BinaryIO,
     out: Writer,
     arguments: argparse.Namespace,
-    done: _Recorded,
+    done: Recorded,
 ) -> None:
     if not arguments.changes:
         with progress("recording the table", monitor.stats.queued) as bar:
             for change in iter(monitor.get, None):
                 out.write(change)
+                done.add(change)
+                bar.update(done.routes)
                 if change.type == ChangeType.SNAPSHOT_END:
                     break
-                done.routes += 1
-                bar.update(done.routes)
+    most = math.inf if arguments.count is None else arguments.count
+    if done.changes >= most:
+        return
     for change in _changes(monitor, arguments.duration, file):
         out.write(change)
-        done.changes += change.type < ChangeType.SNAPSHOT_END
-        if done.changes == arguments.count:
+        done.add(change)
+        if done.changes >= most:
             return
 
 
@@ -166,7 +177,7 @@ def _changes(
 
 
 def _print_summary(
-    arguments: argparse.Namespace, kind: str, done: _Recorded, stats: MonitorStats
+    arguments: argparse.Namespace, kind: str, done: Recorded, stats: MonitorStats
 ) -> None:
     if arguments.json:
         summary = {
