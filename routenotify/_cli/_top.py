@@ -234,7 +234,8 @@ class RichScreen:
     @property
     def size(self) -> tuple[int, int]:
         """Columns and lines."""
-        return self._console.size
+        columns, lines = self._console.size
+        return columns, lines
 
     def show(self, lines: Iterable[_view.Line]) -> None:
         """Draw lines in the place of what was there."""
