@@ -311,16 +311,23 @@ rn_best_route(int ip_version, const uint8_t *address,
               int netns_fd, struct rn_route *out, uint8_t best_source[16],
               struct rn_fail *fail);
 
+/* rn_names_open - what the next two calls ask a namespace through, for as long
+ * as the caller likes; its to close.  Linux only: elsewhere names_fd is -1,
+ * which everywhere stands for the caller's own.
+ */
+int
+rn_names_open(int netns_fd, struct rn_fail *fail);
+
 /* rn_interface_name - alias on Windows, device name on Linux, UTF-8. */
 int
-rn_interface_name(uint64_t luid, uint32_t index, int netns_fd, char *name,
+rn_interface_name(uint64_t luid, uint32_t index, int names_fd, char *name,
                   size_t size, struct rn_fail *fail);
 
 /* rn_interface_index - what rn_interface_name says, backwards.  Windows takes
  * the interface's own name (ethernet_32769) too.
  */
 int
-rn_interface_index(const char *name, int netns_fd, uint32_t *index,
+rn_interface_index(const char *name, int names_fd, uint32_t *index,
                    struct rn_fail *fail);
 
 /* rn_filter_program - what the system itself would run of this filter, as

@@ -121,6 +121,8 @@ rn_space_unref(struct rn_space *space);
 /* For the provider calls: -1 for NULL. */
 int
 rn_space_fd(const struct rn_space *space);
+int
+rn_space_names_fd(const struct rn_space *space);
 
 /* ---- rn_py_change.c: RouteChange and Route ---- */
 

@@ -59,7 +59,7 @@ rn_interface_object(uint64_t luid, uint32_t index, struct rn_space *space)
         return recorded_name(index, rn_space_names(space));
     }
     if (luid != 0 || index != 0) {
-        int fd = rn_space_fd(space);
+        int fd = rn_space_names_fd(space);
         RN_DETACH()
         failed = rn_interface_name(luid, index, fd, name, sizeof(name), &fail);
         RN_ATTACH()
@@ -315,7 +315,7 @@ interface_index(PyObject *module, PyObject *args, PyObject *kwargs)
     int failed;
     const char *text = PyBytes_AsString(name);
     RN_DETACH()
-    failed = rn_interface_index(text, rn_space_fd(space), &index, &fail);
+    failed = rn_interface_index(text, rn_space_names_fd(space), &index, &fail);
     RN_ATTACH()
     Py_DECREF(name);
     rn_space_unref(space);

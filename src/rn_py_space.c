@@ -17,7 +17,8 @@
 
 struct rn_space {
     rn_atomic_u32 references;
-    int fd;          /* -1: a recording's */
+    int fd;       /* -1: a recording's */
+    int names_fd; /* what names are asked through: to get there takes long */
     PyObject *names; /* a recording's: a dict, name by interface index */
 };
 
@@ -36,30 +37,48 @@ copy_descriptor(int fd, struct rn_fail *fail)
 }
 
 static void
-close_descriptor(int fd)
+close_descriptors(struct rn_space *space)
 {
-    (void)close(fd);
+    if (space->fd >= 0) {
+        (void)close(space->fd);
+    }
+    if (space->names_fd >= 0) {
+        (void)close(space->names_fd);
+    }
+}
+
+static int
+open_descriptors(struct rn_space *space, int netns_fd, struct rn_fail *fail)
+{
+    space->fd = copy_descriptor(netns_fd, fail);
+    if (space->fd >= 0) {
+        RN_DETACH()
+        space->names_fd = rn_names_open(space->fd, fail);
+        RN_ATTACH()
+    }
+    return space->names_fd < 0 ? -1 : 0;
 }
 #else
-static int
-copy_descriptor(int fd, struct rn_fail *fail)
+static void
+close_descriptors(struct rn_space *space)
 {
-    (void)fd;
+    (void)space;
+}
+
+static int
+open_descriptors(struct rn_space *space, int netns_fd, struct rn_fail *fail)
+{
+    (void)space;
+    (void)netns_fd;
     fail->code = RN_ERROR_NOT_SUPPORTED;
     fail->os_error = 0;
     fail->call = "netns";
     return -1;
 }
-
-static void
-close_descriptor(int fd)
-{
-    (void)fd;
-}
 #endif
 
 static struct rn_space *
-make_space(int fd, PyObject *names)
+make_space(PyObject *names)
 {
     struct rn_space *space = malloc(sizeof(*space));
     if (space == NULL) {
@@ -67,7 +86,8 @@ make_space(int fd, PyObject *names)
         return NULL;
     }
     rn_store_release(&space->references, 1);
-    space->fd = fd;
+    space->fd = -1;
+    space->names_fd = -1;
     space->names = Py_XNewRef(names);
     return space;
 }
@@ -76,14 +96,11 @@ struct rn_space *
 rn_space_new(struct rn_state *state, int netns_fd)
 {
     struct rn_fail fail;
-    int fd = copy_descriptor(netns_fd, &fail);
-    if (fd < 0) {
+    struct rn_space *space = make_space(NULL);
+    if (space != NULL && open_descriptors(space, netns_fd, &fail) < 0) {
         (void)rn_raise(state, &fail);
+        rn_space_unref(space);
         return NULL;
-    }
-    struct rn_space *space = make_space(fd, NULL);
-    if (space == NULL) {
-        close_descriptor(fd);
     }
     return space;
 }
@@ -91,7 +108,7 @@ rn_space_new(struct rn_state *state, int netns_fd)
 struct rn_space *
 rn_space_recorded(PyObject *names)
 {
-    return make_space(-1, names);
+    return make_space(names);
 }
 
 struct rn_space *
@@ -110,9 +127,7 @@ rn_space_unref(struct rn_space *space)
     if (space == NULL || rn_fetch_add(&space->references, UINT32_MAX) != 1) {
         return;
     }
-    if (space->fd >= 0) {
-        close_descriptor(space->fd);
-    }
+    close_descriptors(space);
     Py_XDECREF(space->names);
     free(space);
 }
@@ -127,4 +142,10 @@ int
 rn_space_fd(const struct rn_space *space)
 {
     return space == NULL ? -1 : space->fd;
+}
+
+int
+rn_space_names_fd(const struct rn_space *space)
+{
+    return space == NULL ? -1 : space->names_fd;
 }

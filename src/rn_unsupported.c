@@ -95,23 +95,23 @@ rn_best_route(int ip_version, const uint8_t *address,
 }
 
 int
-rn_interface_name(uint64_t luid, uint32_t index, int netns_fd, char *name,
+rn_interface_name(uint64_t luid, uint32_t index, int names_fd, char *name,
                   size_t size, struct rn_fail *fail)
 {
     (void)luid;
     (void)index;
-    (void)netns_fd;
+    (void)names_fd;
     (void)name;
     (void)size;
     return unsupported(fail, "ConvertInterfaceLuidToAlias");
 }
 
 int
-rn_interface_index(const char *name, int netns_fd, uint32_t *index,
+rn_interface_index(const char *name, int names_fd, uint32_t *index,
                    struct rn_fail *fail)
 {
     (void)name;
-    (void)netns_fd;
+    (void)names_fd;
     (void)index;
     return unsupported(fail, "ConvertInterfaceAliasToLuid");
 }

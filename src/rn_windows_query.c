@@ -269,12 +269,12 @@ find_luid(const struct rn_windows_api *api, uint32_t index, NET_LUID *luid)
  * any time, so it is not kept.
  */
 int
-rn_interface_name(uint64_t luid, uint32_t index, int netns_fd, char *name,
+rn_interface_name(uint64_t luid, uint32_t index, int names_fd, char *name,
                   size_t size, struct rn_fail *fail)
 {
     static const char call[] = "ConvertInterfaceLuidToAlias";
     const struct rn_windows_api *api =
-        NEED(luid_to_alias, call, netns_fd, fail);
+        NEED(luid_to_alias, call, names_fd, fail);
     WCHAR alias[IF_MAX_STRING_SIZE + 1];
     NET_LUID id;
     DWORD code = NO_ERROR;
@@ -298,12 +298,12 @@ rn_interface_name(uint64_t luid, uint32_t index, int netns_fd, char *name,
 
 /* By the user's alias, else by the interface's own name. */
 int
-rn_interface_index(const char *name, int netns_fd, uint32_t *index,
+rn_interface_index(const char *name, int names_fd, uint32_t *index,
                    struct rn_fail *fail)
 {
     static const char call[] = "ConvertInterfaceAliasToLuid";
     const struct rn_windows_api *api =
-        NEED(alias_to_luid, call, netns_fd, fail);
+        NEED(alias_to_luid, call, names_fd, fail);
     WCHAR wide[IF_MAX_STRING_SIZE + 1];
     NET_IFINDEX found;
     NET_LUID luid;

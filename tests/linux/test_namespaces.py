@@ -14,6 +14,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import timeit
 
 import pytest
 import rnlab
@@ -90,6 +91,35 @@ UNPRIVILEGED = """
         print(monitor.get(10).destination.version)
     inner.communicate()
 """
+
+
+def test_names_when_of_another_namespace_then_each_is_one_question(netns):
+    """Asked afresh, for it can change; once each was a thread and a socket more.
+
+    That made a name ten times as dear as one of the caller's own namespace.
+    """
+    other = netns.make_other()
+    other.ip("link add v0 type veth peer name v1")
+    other.ip("route add 192.0.2.0/24 dev lo")
+    (far,) = (r for r in routenotify.routes(netns=other.path) if r.table == 254)
+    (near,) = (r for r in routenotify.routes() if str(r.destination) == "127.0.0.0/8")
+
+    def cost(route):
+        return min(timeit.repeat(lambda: route.interface, number=200, repeat=9))
+
+    assert "lo" == far.interface == near.interface
+    assert cost(far) < 3 * cost(near)
+    other.ip("link set v0 up")
+    other.ip("route add 198.51.100.0/24 dev v0")
+    (moved,) = (
+        r
+        for r in routenotify.routes(netns=other.path)
+        if str(r.destination) == "198.51.100.0/24"
+    )
+    assert "v0" == moved.interface
+    other.ip("link set v0 down")
+    other.ip("link set v0 name renamed")
+    assert "renamed" == moved.interface
 
 
 def test_netns_when_not_root_then_a_user_namespace_is_enough(netns):
