@@ -618,9 +618,10 @@ static int
 entry_off(struct news *news, uint32_t *at, uint32_t if_index)
 {
     struct chain chain = {RN_NIL, RN_NIL};
+    const int by_hop =
+        news->half->width == 16 || rn_node(news->half, *at)->nexthop_id;
 
-    if (news->half->width == 16 &&
-        chain_off(news, &chain, *at, if_index) < 0) {
+    if (by_hop && chain_off(news, &chain, *at, if_index) < 0) {
         rn_entry_free(news->mirror, news->half, chain.first);
         return RN_NEED_MEMORY;
     }

@@ -58,7 +58,8 @@ rn_mirror_expect(const struct rn_mirror *mirror,
                  const struct rn_entry *entries, size_t count);
 
 /* rn_mirror_link_removed - every IPv4 entry with any hop on the device goes,
- * every IPv6 hop there goes (the index may be reused at once).
+ * every hop there of IPv6 entries and of nexthop objects goes (the index may be
+ * reused at once).
  */
 int
 rn_mirror_link_removed(struct rn_mirror *mirror, uint32_t if_index);

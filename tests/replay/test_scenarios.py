@@ -307,6 +307,22 @@ def test_nexthop_group_loses_the_member_whose_device_goes_down(
 
 
 @families
+@pytest.mark.parametrize("how", REMOVALS)
+def test_nexthop_group_loses_the_member_whose_device_is_removed(
+    lab: Lab, family: int, how: str
+) -> None:
+    """The other hop stays; IPv4's was told as deleted, and as added again."""
+    _nexthops(lab, family)
+    lab.watch()
+    where, command = REMOVALS[how]
+
+    changes = lab.after(command, where=where)
+
+    expected = deleted("link-removed", gateway(family), V0)
+    assert changes.of(OTHER[family]) == expected
+
+
+@families
 def test_nexthop_replaced_renames_the_rows_of_its_routes(lab: Lab, family: int) -> None:
     """The kernel says REPLACE; we name the row that went and the one that came."""
     _nexthops(lab, family)
