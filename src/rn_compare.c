@@ -300,6 +300,7 @@ rn_mirror_dumped(struct rn_mirror *mirror, const struct rn_entry *entry)
     uint32_t *link = rn_group_find(half, &key);
     uint32_t *rest = link ? first_unseen(half, link) : NULL;
     if (rest && rn_entry_siblings(entry)) {
+        rn_siblings_found(mirror, half, *link, entry);
         mark_ahead(half, *rest);
     }
     uint32_t *equal = rest ? find_equal(mirror, half, rest, entry) : NULL;

@@ -5,16 +5,41 @@
 
 static const uint8_t no_address[16];
 
-/* A unicast IPv6 entry through a gateway, without a nexthop object and not
- * from a router advertisement (protocol 9, RTPROT_RA): net/ipv6/ip6_fib.c,
- * rt6_qualify_for_ecmp().
+#define PROTOCOL_RA 9 /* RTPROT_RA */
+
+static int
+through_gateway6(const struct rn_entry *entry)
+{
+    return entry->ip_version == 6 && entry->hop_count > 0 &&
+           entry->hops[0].gateway_version && !entry->nexthop_id;
+}
+
+/* include/net/ip6_route.h, rt6_qualify_for_ecmp(): a gateway, no nexthop
+ * object, and not made by the kernel from a router advertisement.  What a
+ * daemon makes with that protocol is a sibling like any other, and looks like
+ * the kernel's until a message tells it together with another hop.
  */
 int
 rn_entry_siblings(const struct rn_entry *entry)
 {
-    return entry->ip_version == 6 && entry->hop_count > 0 &&
-           entry->hops[0].gateway_version && !entry->nexthop_id &&
-           entry->protocol != 9 && entry->route_type == 1;
+    return through_gateway6(entry) &&
+           (entry->protocol != PROTOCOL_RA || entry->hop_count > 1);
+}
+
+int
+rn_entry_perhaps_sibling(const struct rn_entry *entry)
+{
+    return through_gateway6(entry) && !rn_entry_siblings(entry);
+}
+
+int
+rn_node_perhaps_sibling(const struct rn_half *half, uint32_t first)
+{
+    const struct rn_node *node = rn_node(half, first);
+
+    return half->width == 16 && !(node->state & RN_NODE_SIBLINGS) &&
+           node->protocol == PROTOCOL_RA && node->gateway_version &&
+           !node->nexthop_id;
 }
 
 uint32_t
@@ -356,4 +381,37 @@ rn_entry_same(const struct rn_mirror *mirror, const struct rn_half *half,
                !memcmp(rn_node_gateway(half, node), no_address, half->width);
     }
     return all_hops_same(mirror, half, first, entry, how);
+}
+
+static int
+names_hop(const struct rn_mirror *mirror, const struct rn_half *half,
+          const struct rn_entry *entry, uint32_t number)
+{
+    uint32_t at = 0;
+
+    while (at < entry->hop_count &&
+           !rn_hop_same(mirror, half, number, &entry->hops[at])) {
+        at++;
+    }
+    return at < entry->hop_count;
+}
+
+void
+rn_siblings_found(const struct rn_mirror *mirror, const struct rn_half *half,
+                  uint32_t group, const struct rn_entry *entry)
+{
+    uint32_t found = RN_NIL;
+
+    for (uint32_t e = group; e; e = rn_node(half, e)->next_entry) {
+        if (rn_node(half, e)->state & RN_NODE_SIBLINGS) {
+            return; /* a group has one set at most */
+        }
+        if (!found && rn_node_perhaps_sibling(half, e) &&
+            names_hop(mirror, half, entry, e)) {
+            found = e;
+        }
+    }
+    if (found) {
+        rn_node(half, found)->state |= RN_NODE_SIBLINGS;
+    }
 }

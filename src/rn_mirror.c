@@ -279,6 +279,24 @@ group_murky(const struct news *news)
     return 0;
 }
 
+/* A replacement takes the first sibling or the first that is none: which of
+ * several it was is not known if it or one of them may be either.
+ */
+static int
+group_unclear(const struct news *news)
+{
+    const int several = rn_node(news->half, *news->link)->next_entry != RN_NIL;
+    uint32_t e = several ? *news->link : RN_NIL;
+
+    if (several && rn_entry_perhaps_sibling(news->entry)) {
+        return 1;
+    }
+    while (e && !rn_node_perhaps_sibling(news->half, e)) {
+        e = rn_node(news->half, e)->next_entry;
+    }
+    return e != RN_NIL;
+}
+
 /* The hop of the message that this sibling is, or NULL. */
 static const struct rn_hop *
 hop_of(const struct news *news, uint32_t number)
@@ -428,6 +446,19 @@ ambiguous(const struct news *news, const uint32_t *at)
     return news->entry->nexthop_id && same && same != at;
 }
 
+/* What this one replaced.  If it may be a sibling: the kernel's own, told once
+ * more because its preference changed, or the set of a daemon that is one.
+ */
+static uint32_t *
+find_replaced(const struct news *news)
+{
+    if (!rn_entry_perhaps_sibling(news->entry)) {
+        return find_single(news);
+    }
+    uint32_t *at = find_same(news, RN_SAME_HOPS);
+    return at ? at : find_siblings(news);
+}
+
 static int
 added6_single(struct news *news, int place)
 {
@@ -435,7 +466,7 @@ added6_single(struct news *news, int place)
 
     if (place & RN_PLACE_REPLACE) {
         at = find_object(news);
-        at = at ? at : find_single(news);
+        at = at ? at : find_replaced(news);
         return ambiguous(news, at) ? RN_NEED_RESYNC6
                                    : replace(news, at ? at : news->link);
     }
@@ -452,12 +483,15 @@ added6(struct news *news, int place)
     if (!news->link) {
         return insert(news, NULL);
     }
-    if (place & RN_PLACE_REPLACE && group_murky(news)) {
+    if (place & RN_PLACE_REPLACE &&
+        (group_murky(news) || group_unclear(news))) {
         need = RN_NEED_RESYNC6;
     }
-    return need |
-           (rn_entry_siblings(news->entry) ? added6_sibling(news, place)
-                                           : added6_single(news, place));
+    if (!rn_entry_siblings(news->entry)) {
+        return need | added6_single(news, place);
+    }
+    rn_siblings_found(news->mirror, news->half, *news->link, news->entry);
+    return need | added6_sibling(news, place);
 }
 
 int
@@ -566,6 +600,22 @@ deleted_whole(struct news *news)
     return need;
 }
 
+/* Is it news of a sibling?  Of one that need not be: if the set has its hop and
+ * no single entry is like it.
+ */
+static int
+about_siblings(const struct news *news)
+{
+    const struct rn_entry *entry = news->entry;
+
+    if (!rn_entry_perhaps_sibling(entry)) {
+        return rn_entry_siblings(entry);
+    }
+    const uint32_t *set = find_siblings(news);
+    return set && hop_in_set(news, *set, &entry->hops[0]) &&
+           !find_same(news, RN_SAME_ENTRY);
+}
+
 int
 rn_mirror_deleted(struct rn_mirror *mirror, const struct rn_entry *entry)
 {
@@ -579,7 +629,7 @@ rn_mirror_deleted(struct rn_mirror *mirror, const struct rn_entry *entry)
     if (entry->ip_version == 6 && group_murky(&news)) {
         need = RN_NEED_RESYNC6;
     }
-    if (rn_entry_siblings(entry)) {
+    if (about_siblings(&news)) {
         uint32_t *set = find_siblings(&news);
         return need | (set ? set_shrink(&news, set) : RN_NEED_RESYNC6);
     }
@@ -613,7 +663,9 @@ chain_off(const struct news *news, struct chain *chain, uint32_t entry,
     return 0;
 }
 
-/* IPv4 entries go as a whole, of IPv6 ones only the hops on the device. */
+/* An IPv4 entry goes as a whole, unless it has its hops from a nexthop object:
+ * then, and in IPv6, those on the device go, and the entry with its last.
+ */
 static int
 entry_off(struct news *news, uint32_t *at, uint32_t if_index)
 {

@@ -89,9 +89,23 @@ int
 rn_hop_same(const struct rn_mirror *mirror, const struct rn_half *half,
             uint32_t number, const struct rn_hop *hop);
 
-/* rn_entry_siblings - would the kernel put it into the IPv6 sibling set? */
+/* rn_entry_siblings - would the kernel put it into the IPv6 sibling set?
+ * rn_entry_perhaps_sibling - it may have or not: by itself it does not tell.
+ * rn_node_perhaps_sibling - the same of an entry of the mirror.
+ */
 int
 rn_entry_siblings(const struct rn_entry *entry);
+int
+rn_entry_perhaps_sibling(const struct rn_entry *entry);
+int
+rn_node_perhaps_sibling(const struct rn_half *half, uint32_t first);
+
+/* rn_siblings_found - entry, which is a sibling set, names the hop of a single
+ * entry of the group that may have been a sibling: it has been one.
+ */
+void
+rn_siblings_found(const struct rn_mirror *mirror, const struct rn_half *half,
+                  uint32_t group, const struct rn_entry *entry);
 
 /* rn_rows.c: announcing. */
 

@@ -63,7 +63,7 @@ class Routes(World):
         verb = self.random.choice(("add", "add", "replace", "append"))
         if verb == "append":
             key = self.old_key(family) or key
-        words = self.random.choice(("", " proto 77"))
+        words = self.random.choice(("", "", " proto 77", " proto ra"))
         self.route(verb, key, words, kind)
         self.remember(verb, key, Entry(words, (), kind))
         return True
