@@ -190,6 +190,7 @@ struct rn_command {
     unsigned families; /* still to be compared, 4: not looked at yet; the
                         * reader's own */
     unsigned begun;    /* of these: a dump began since; reader's own */
+    unsigned doubts;   /* comparisons since that left some; reader's own */
     int result;
     int answered;  /* under lock */
     int abandoned; /* under lock: a struct rn_asked nobody waits for */

@@ -7,8 +7,9 @@
 #include "rn_alloc.h"
 #include "rn_linux.h"
 
-/* Comparisons a snapshot or resync() waits for before it says that the table
- * does not come to rest, and the first load before it begins anyway.
+/* Comparisons that may leave doubt while resync() waits for one that does not:
+ * then it says that the table does not come to rest.  A subscriber waits for as
+ * many, and the first load too, and then begin anyway.
  */
 #define PATIENCE 12
 
@@ -55,6 +56,7 @@ attach(struct rn_source *source, struct rn_command *command)
         rn_store_release(&source->rcvbuf, rcvbuf); /* a statistic */
     }
     if (rn_linux_watch_attach(source, notify, &command->fail) < 0) {
+        rn_linux_interest_drop(source, notify->config.filter);
         answer(source, command, -1);
         return;
     }
@@ -68,8 +70,20 @@ attach(struct rn_source *source, struct rn_command *command)
         rn_linux_tell_table(notify, RN_CAUSE_SNAPSHOT);
         rn_linux_mark_one(notify, RN_SNAPSHOT_END, RN_CAUSE_SNAPSHOT);
     }
+    if (source->compare.marking) { /* it will hear the end */
+        rn_linux_mark_one(notify, RN_RESYNC_BEGIN, RN_CAUSE_RESYNC);
+    }
     rn_linux_flush(source);
     answer(source, command, 0);
+}
+
+/* A question is not to wait for what noise before it has put off. */
+static void
+compare_now(struct rn_source *source, int lost)
+{
+    rn_linux_want(source, 3, lost);
+    source->compare.not_before_ns = 0;
+    source->compare.attempts = 0;
 }
 
 /* Its filter may want more of the table than the mirror knows. */
@@ -83,8 +97,7 @@ attach_begin(struct rn_source *source, struct rn_command *command)
     }
     command->families = more ? 3 : 0;
     if (more) {
-        rn_linux_want(source, 3, 0);
-        source->compare.not_before_ns = 0;
+        compare_now(source, 0);
     }
     return 0;
 }
@@ -98,8 +111,7 @@ try_attach(struct rn_source *source, struct rn_command *command)
                rn_linux_fail_as(&command->fail, ENOMEM, "malloc"));
         return 1;
     }
-    if (!source->loaded ||
-        (command->families && source->compare.attempts < PATIENCE)) {
+    if (!source->loaded || (command->families && command->doubts < PATIENCE)) {
         return 0;
     }
     rn_linux_interest_settled(source, command->notify->config.filter);
@@ -161,14 +173,13 @@ resync(struct rn_source *source, struct rn_command *command)
 {
     if (command->families & 4) { /* seen for the first time */
         command->families = 3;
-        rn_linux_want(source, 3, 1);
-        source->compare.not_before_ns = 0;
+        compare_now(source, 1);
     }
     if (!command->families) {
         answer(source, command, 0);
         return 1;
     }
-    if (source->compare.attempts < PATIENCE) {
+    if (command->doubts < PATIENCE) {
         return 0;
     }
     answer(source, command,
@@ -259,9 +270,10 @@ rn_linux_compared(struct rn_source *source, unsigned family, size_t left)
     struct rn_compare *compare = &source->compare;
 
     pthread_mutex_lock(&source->lock);
-    for (struct rn_command *c = source->first_command; c && !left;
-         c = c->next) {
-        c->families &= ~(c->begun & family);
+    for (struct rn_command *c = source->first_command; c; c = c->next) {
+        const unsigned met = c->families & c->begun & family;
+        c->doubts += met && left;
+        c->families &= left ? ~0u : ~met;
     }
     pthread_mutex_unlock(&source->lock);
     if (!source->loaded &&
