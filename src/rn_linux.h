@@ -4,6 +4,7 @@
  *   rn_linux_receive.c   the event socket: recvmmsg, check the sender, dispatch
  *   rn_linux_news.c      what a message means: mirror, triggers
  *   rn_linux_compare.c   barrier, dump, barrier, difference: a state machine
+ *   rn_linux_large.c     routes that are too large for any dump
  *   rn_linux_interest.c  which part of the table the filters need
  *   rn_linux_bpf.c       filters as a program for the event socket
  *   rn_linux_deliver.c   from the mirror to the subscribers' sinks
@@ -66,11 +67,13 @@ rn_linux_drops(int fd);
 int
 rn_linux_namespace(int netns_fd, dev_t *dev, ino_t *ino, struct rn_fail *fail);
 
-/* The largest datagram is 64 KiB; parts of a dump have at most 32 KiB. */
-#define RN_DATAGRAM 65536u
+/* More than the largest message of a route: its hops are an attribute, which has
+ * at most 64 KiB, and all else is short.  Parts of a dump have at most 32 KiB.
+ */
+#define RN_DATAGRAM (65536u + 1024u)
 
-/* A route of more hops than a dump can show ends every dump, without a sign. */
-#define RN_OVERSIZED 30720
+/* Bytes of a message above which no dump may have room for the route. */
+#define RN_OVERSIZED 30720u
 
 /* rn_linux_source: one namespace, its reader thread, mirror, subscribers. */
 
@@ -98,8 +101,19 @@ struct rn_compare {
     unsigned attempts; /* comparisons since the last that left no doubt */
     int64_t begun_ns;  /* CLOCK_MONOTONIC */
     int64_t not_before_ns;
-    int oversized; /* a route too large for any dump has been seen */
-    int narrow;    /* the dump was asked for one table only */
+    int narrow; /* the dump was asked for one table only */
+};
+
+/* Owned by the reader thread: the one known route that no dump can show. */
+struct rn_large {
+    uint8_t destination[16];
+    uint32_t table;
+    uint32_t metric;
+    uint32_t hops;  /* it has, 0: there is none */
+    uint32_t shown; /* as many a dump could show */
+    uint8_t prefix_length;
+    uint8_t tos;
+    uint8_t others; /* there has been another one at the same time */
 };
 
 struct rn_command;
@@ -131,10 +145,11 @@ struct rn_source {
     struct rn_links *links;
     struct rn_interests *interests;
     struct rn_compare compare;
-    int64_t now_ns;        /* CLOCK_REALTIME of the batch being read */
-    unsigned read;         /* datagrams of this turn */
-    int64_t pause_ns;      /* the last pause for more to gather, 0: none */
-    int64_t rate_since_ns; /* CLOCK_MONOTONIC: rate_read counts from here */
+    struct rn_large large[2]; /* IPv4, IPv6 */
+    int64_t now_ns;           /* CLOCK_REALTIME of the batch being read */
+    unsigned read;            /* datagrams of this turn */
+    int64_t pause_ns;         /* the last pause for more to gather, 0: none */
+    int64_t rate_since_ns;    /* CLOCK_MONOTONIC: rate_read counts from here */
     unsigned rate_read;
     int rate_high;    /* in the last piece of time that was looked at */
     int overrun;      /* ENOBUFS came, the queue has not been empty since */
@@ -349,6 +364,17 @@ rn_linux_news(struct rn_source *source, const struct nlmsghdr *header,
 /* Messages were lost or not understood. */
 void
 rn_linux_news_lost(struct rn_source *source);
+
+/* rn_linux_large.c */
+
+/* What a message of this size says of routes that are too large for a dump. */
+void
+rn_linux_large_news(struct rn_source *source,
+                    const struct rn_route_message *message, size_t size);
+
+/* Is there one in this family: may its dumps end too early? */
+int
+rn_linux_large_alive(const struct rn_source *source, int ip_version);
 
 /* rn_linux_compare.c */
 

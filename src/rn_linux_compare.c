@@ -226,11 +226,8 @@ dumped(struct rn_source *source, const struct nlmsghdr *header,
        struct rn_route_message *scratch)
 {
     struct rn_compare *compare = &source->compare;
-
-    if (header->nlmsg_flags & NLM_F_DUMP_INTR) {
-        compare->failed = 1;
-    }
     enum rn_parse parsed = rn_rtnl_route(header, header->nlmsg_len, scratch);
+
     if (parsed == RN_PARSE_MALFORMED) {
         rn_count_add(&source->malformed, 1);
         compare->failed = 1;
@@ -263,6 +260,7 @@ answer(struct rn_source *source, const struct nlmsghdr *header,
     } else if (compare->state == RN_COMPARE_AFTER) {
         compare->state = RN_COMPARE_EMPTY;
     } else if (compare->state == RN_COMPARE_DUMP) {
+        compare->failed |= (header->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
         if (header->nlmsg_type == NLMSG_DONE ||
             header->nlmsg_type == NLMSG_ERROR) {
             /* A table that is not there is empty. */
@@ -313,19 +311,22 @@ rn_linux_compare_read(struct rn_source *source)
 }
 
 /* May what the dump lacks be deleted?  IPv4 never loses an untouched prefix;
- * IPv6 does, if prefixes come and go between the parts of a dump.  The last
- * part of every dump is the end message alone.
+ * IPv6 does, if prefixes come and go between the parts of a dump, be it in
+ * silence: then a trigger came meanwhile.  The last part of every dump is the
+ * end message alone.  What is untouched nobody knows when messages were lost.
  */
 static int
 dump_exact(const struct rn_source *source)
 {
     const struct rn_compare *compare = &source->compare;
+    const unsigned bit = family_bit(compare);
 
-    if (compare->oversized) {
+    if (rn_linux_large_alive(source, compare->family) || compare->lost & bit) {
         return 0;
     }
     return compare->family == 4 || compare->parts <= 2 ||
-           rn_mirror_touched(source->mirror, 6) == 0;
+           (rn_mirror_touched(source->mirror, 6) == 0 &&
+            !(compare->fresh & bit));
 }
 
 /* At most half of the time goes into comparing. */
@@ -352,7 +353,8 @@ rn_linux_compare_empty(struct rn_source *source)
     rn_count_add(&source->resyncs, 1);
     size_t left = rn_mirror_finish(source->mirror, compare->family,
                                    dump_exact(source), !source->loaded);
-    if (left && !compare->oversized) {
+    const int blind = rn_linux_large_alive(source, compare->family);
+    if (left && !blind) {
         compare->wanted |= bit;
         compare->lost |= compare->losing;
         compare->fresh |= left == SIZE_MAX ? bit : 0;
@@ -361,6 +363,6 @@ rn_linux_compare_empty(struct rn_source *source)
         rest(compare);
     }
     mark_end(source);
-    /* Behind an oversized route nothing can ever be made sure. */
-    rn_linux_compared(source, bit, compare->oversized ? 0 : left);
+    /* Behind such a route nothing can be made sure. */
+    rn_linux_compared(source, bit, blind ? 0 : left);
 }

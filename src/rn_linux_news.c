@@ -152,9 +152,7 @@ route(struct rn_source *source, const struct nlmsghdr *header, size_t size,
     if (parsed != RN_PARSE_OK) {
         return parsed;
     }
-    if (size > RN_OVERSIZED) {
-        source->compare.oversized = 1;
-    }
+    rn_linux_large_news(source, message, size);
     if (!rn_linux_wants_entry(source, &message->entry)) {
         return parsed;
     }

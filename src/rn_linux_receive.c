@@ -13,12 +13,12 @@
 #include "rn_linux.h"
 
 /* Every multicast message is a datagram of its own, most of them below 128
- * bytes, the largest 64 KiB.  Each slot has room for the largest: pages that
- * no message reaches are never touched.  The odd bytes keep the beginnings of
- * the slots from falling into the same few sets of the cache.
+ * bytes.  Each slot has room for the largest: pages that no message reaches are
+ * never touched.  The odd bytes keep the beginnings of the slots from falling
+ * into the same few sets of the cache.
  */
 #define BATCH 64
-#define SLOT (RN_DATAGRAM + 1024u + 192u)
+#define SLOT (RN_DATAGRAM + 192u)
 
 struct rn_receive {
     struct mmsghdr messages[BATCH];

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from fcntl import ioctl
 
 import pytest
+from replaylab import rtnl_send
 from replaylab.lab import INDEX, Changes, Lab
 from replaylab.space import Space
 
@@ -563,3 +564,29 @@ def test_replace_by_another_gateway_names_both_rows(lab: Lab, family: int) -> No
         for c in changes.all
         if str(c.destination) == STATIC[family]
     ] == [("DELETE", "replaced"), ("ADD", "system")]
+
+
+# routes larger than a dump -----------------------------------------------
+
+
+def test_once_a_route_too_large_for_dumps_is_gone_they_count_again(lab: Lab) -> None:
+    """Only while it is there may what a dump lacks be behind it.
+
+    One such route that came and went kept silent deletions, of either family,
+    from being told for as long as the monitor lived.
+    """
+    first = ipaddress.ip_address(gateway(6))
+    hops = [(first + n).packed for n in range(1300)]
+    large = {"family": 6, "interface_index": V0}
+    lab.space.ip(f"route add 20.0.0.0/24 {via(4)}")
+    lab.watch()
+    with rtnl_send.Sender() as sender:
+        add = rtnl_send.message("add", "fd11::", 64, hops=hops, **large)
+        assert sender.send([add]) == 0
+        assert sender.send([rtnl_send.message("del", "fd11::", 64, **large)]) == 0
+    seen = lab.settle()
+    assert 2 * len(hops) == len([c for c in seen if str(c.destination) == OTHER[6]])
+
+    changes = lab.after("link set v0 down")
+
+    assert changes.of("20.0.0.0/24") == deleted("link-down", "10.0.0.10", V0)

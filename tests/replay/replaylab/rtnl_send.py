@@ -24,7 +24,7 @@ FLAGS = {
     "del": REQUEST,
 }
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
-RTA_METRICS, RTA_TABLE, RTA_NH_ID = 8, 15, 30
+RTA_METRICS, RTA_MULTIPATH, RTA_TABLE, RTA_NH_ID = 8, 9, 15, 30
 RTAX_MTU = 2
 BATCH_BYTES = 64 * 1024
 
@@ -49,6 +49,7 @@ def message(
     route_type: int = 1,
     mtu: int = 0,
     nexthop_id: int = 0,
+    hops: Sequence[bytes] = (),
 ) -> bytes:
     """One RTM_NEWROUTE or RTM_DELROUTE request without NLM_F_ACK.
 
@@ -65,6 +66,7 @@ def message(
         route_type: RTN_*.
         mtu: RTAX_MTU, 0 for none.
         nexthop_id: nexthop object, 0 for none.
+        hops: gateways of a multipath route, all through interface_index.
     """
     if isinstance(destination, str):
         destination = ipaddress.ip_address(destination).packed
@@ -89,7 +91,9 @@ def message(
         body += attribute(RTA_PRIORITY, struct.pack("=I", metric))
     if gateway:
         body += attribute(RTA_GATEWAY, gateway)
-    if interface_index:
+    if hops:
+        body += attribute(RTA_MULTIPATH, _multipath(hops, interface_index))
+    elif interface_index:
         body += attribute(RTA_OIF, struct.pack("=I", interface_index))
     if mtu:
         metrics = attribute(RTAX_MTU, struct.pack("=I", mtu))
@@ -98,6 +102,13 @@ def message(
         body += attribute(RTA_NH_ID, struct.pack("=I", nexthop_id))
     kind = RTM_DELROUTE if action == "del" else RTM_NEWROUTE
     return struct.pack("=IHHII", 16 + len(body), kind, FLAGS[action], 1, 0) + body
+
+
+def _multipath(gateways: Sequence[bytes], interface_index: int) -> bytes:
+    hops = (attribute(RTA_GATEWAY, gateway) for gateway in gateways)
+    return b"".join(
+        struct.pack("=HBBi", 8 + len(hop), 0, 0, interface_index) + hop for hop in hops
+    )
 
 
 class Sender:
