@@ -316,10 +316,12 @@ leg_memory() {
 
 # --- other interpreters ----------------------------------------------------
 
+CROSS=${ROUTENOTIFY_CROSS:-$HOME/.cache/routenotify-cross} # zig, see leg_cross
 PYTHONS=${ROUTENOTIFY_PYTHONS:-$HOME/.cache/routenotify-pythons}
 
 pythons() { # arguments of .ci/pythons.sh, as root
     as_root env "HOME=$HOME" "ROUTENOTIFY_PYTHONS=$PYTHONS" \
+        "ROUTENOTIFY_ZIG=$CROSS/venv/bin/python -m ziglang" \
         "$ROOT/.ci/pythons.sh" "$@"
 }
 
@@ -429,8 +431,6 @@ leg_models() {
 
 # --- wheels of other systems ----------------------------------------------
 
-CROSS=${ROUTENOTIFY_CROSS:-$HOME/.cache/routenotify-cross}
-
 cross_tools() { # zig is large: kept for as long as its list is the same
     local list=$ROOT/.ci/requirements-cross.txt
     mkdir -p "$CROSS"
@@ -464,17 +464,30 @@ arm64_tests() { # what needs no kernel, in an arm64 Python: qemu knows no netlin
     return "$status"
 }
 
-# glibc 2.17 and musl, x86-64 and arm64, by zig.  Loaded here: both of glibc.
+# Of musl's own Python, which lacks ctypes: the kernel suites too, for netlink
+# works there.
+musl_tests() {
+    local name site=$WORK/musl-site
+    for name in "$WORK"/cross/*-musllinux_*_x86_64.whl "$WORK"/offline/p*.whl \
+        "$WORK"/offline/iniconfig*.whl; do
+        python3 -m zipfile -e "$name" "$site"
+    done
+    PYTHONPATH=$site "$PYTHONS/musl/bin/python3.13" -m pytest -q \
+        -p no:cacheprovider tests/unit tests/contract
+}
+
+# glibc 2.17 and musl, x86-64 and arm64, by zig.  Loaded here: all but arm64's
+# of musl.
 leg_cross() {
     grep -qs '^ID=debian' /etc/os-release || skip "made on Debian only"
     # shellcheck disable=SC2046
-    need apt_install $("$ROOT/.ci/pythons.sh" packages arm64)
-    need pythons arm64
+    need apt_install $("$ROOT/.ci/pythons.sh" packages arm64 musl)
     need cross_tools
+    export ZIG_GLOBAL_CACHE_DIR=$CROSS/zig
+    need pythons arm64 musl
     need once build_dist
     need once clean_venv
     need once offline_wheels
-    export ZIG_GLOBAL_CACHE_DIR=$CROSS/zig
     need "$CROSS/venv/bin/python" "$ROOT/.ci/cross.py" "$WORK"/dist/*.tar.gz \
         "$WORK/cross" glibc-x86_64 glibc-aarch64 musl-x86_64 musl-aarch64
     check "$TOOLS/bin/check-wheel-contents" "$WORK"/cross/*.whl
@@ -485,6 +498,7 @@ leg_cross() {
     cd "$WORK/outside" || exit 1
     check "$WORK/old-glibc/bin/python" -m pytest -q -p no:cacheprovider tests/unit
     check arm64_tests
+    check musl_tests
 }
 
 # By hand: threads in a free-threaded debug CPython under ThreadSanitizer, the

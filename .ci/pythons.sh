@@ -6,6 +6,8 @@
 #   free    free-threaded CPython 3.13 from the source of Debian trixie
 #   tsan    the same as a debug build for ThreadSanitizer, by clang-16
 #   arm64   Debian's arm64 CPython 3.11 for qemu-aarch64-static (root only)
+#   musl    CPython 3.13 from the same source for the C library musl, by zig,
+#           which ROUTENOTIFY_ZIG runs; without zlib, ssl and ctypes
 #
 # .ci/pythons.sh in KIND COMMAND... - run a command in a chroot (root only).
 #
@@ -30,6 +32,7 @@ packages() { # KIND...
         free) echo gcc libc6-dev make xz-utils libffi-dev zlib1g-dev ;;
         tsan) packages free && echo clang-16 libclang-rt-16-dev ;;
         arm64) echo debootstrap qemu-user-static ;;
+        musl) echo gcc libc6-dev make xz-utils musl ;;
         *) fail "no kind is called $kind" ;;
         esac
     done
@@ -124,20 +127,36 @@ make_from_source() { # folder, configure's arguments...
     debian_source python3.13 trixie
     mkdir "$BUILD/b"
     cd "$BUILD/b"
-    quietly ../src/configure -q --prefix="$folder" --disable-gil \
-        --disable-test-modules "$@"
+    quietly ../src/configure -q --prefix="$folder" --disable-test-modules "$@"
     quietly make -s -j2
     quietly make -s install
     cd "$BUILD"
 }
 
 make_free() { # folder
-    make_from_source "$1"
+    make_from_source "$1" --disable-gil
 }
 
 make_tsan() { # folder
-    make_from_source "$1" CC=clang-16 --with-thread-sanitizer --with-pydebug
+    make_from_source "$1" --disable-gil CC=clang-16 --with-thread-sanitizer \
+        --with-pydebug
     cp src/Tools/tsan/suppressions_free_threading.txt "$1/"
+}
+
+zig_tool() { # name, words of zig...
+    printf '#!/bin/sh\nexec %s "$@"\n' "${*:2}" >"$BUILD/$1"
+    chmod +x "$BUILD/$1"
+}
+
+make_musl() { # folder
+    local zig=${ROUTENOTIFY_ZIG:?runs zig, such as 'python3 -m ziglang'}
+    zig_tool cc "$zig cc -target x86_64-linux-musl -dynamic -Wno-date-time"
+    zig_tool ar "$zig ar"
+    zig_tool ranlib "$zig ranlib"
+    # Its musl is newer than Debian's, which has these two not yet.
+    make_from_source "$1" CC="$BUILD/cc" AR="$BUILD/ar" RANLIB="$BUILD/ranlib" \
+        ac_cv_func_preadv2=no ac_cv_func_pwritev2=no --without-ensurepip \
+        PKG_CONFIG=false
 }
 
 # --- once ------------------------------------------------------------------
@@ -158,7 +177,7 @@ make_kind() { # kind
 }
 
 case ${1:-} in
-'') fail "which kind? debian, free, tsan or arm64" ;;
+'') fail "which kind? debian, free, tsan, arm64 or musl" ;;
 packages)
     shift
     packages "$@"
