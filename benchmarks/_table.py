@@ -165,9 +165,9 @@ def render(measures: Sequence[Measure | Missing], *, markdown: bool = False) -> 
 
 
 def unmet(measures: Sequence[Measure | Missing]) -> list[str]:
-    """The names of the measures that are not within their bar."""
+    """The names of the measures not within their bar, or not measured at all."""
     return [
         measure.name
         for measure in measures
-        if isinstance(measure, Measure) and measure.met is False
+        if isinstance(measure, Missing) or (measure.bar and not measure.met)
     ]

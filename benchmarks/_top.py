@@ -20,6 +20,9 @@ from benchmarks._table import Bar, Measure, Missing
 RATE = 200_000
 """Changes a second; the injector is asked for as many, and may reach fewer."""
 
+FRAME = 205
+"""Milliseconds that a frame may take: five a second, and the last is cut off."""
+
 _HOME = b"\033[H"  # where each frame begins
 
 
@@ -30,8 +33,8 @@ def top(lab: Lab, runs: int, count: int) -> Lines:
         return
     name = f"`top` at {RATE:,} changes/s"
     share = Measure(f"{name}, CPU", "% of a core", "", Bar(25, "ours"))
-    rate = Measure(f"{name}, really", "/s", "")
-    frames = Measure(f"{name}, time of a frame", "ms", "", Bar(250, "ours"))
+    rate = Measure(f"{name}, reached", "/s", "")
+    frames = Measure(f"{name}, time of a frame", "ms", "", Bar(FRAME, "ours"))
     merged = Measure(f"{name}, conflated", "", "", Bar(0, "ours"))
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
@@ -50,9 +53,12 @@ def _watch(lab: Lab, count: int, folder: Path, measures: tuple[Measure, ...]) ->
         cpu, began = _cpu(process), time.monotonic()
         report = lab.inject("--count", str(count), "--pace", str(RATE), "--batch", "64")
         took = time.monotonic() - began
-        share.ours.append(100 * (_cpu(process) - cpu) / took)
+        reached = report["count"] / report["seconds"]
+        # As if the injector had kept up: what a change costs does not fall.
+        used = (_cpu(process) - cpu) / took * max(1, RATE / reached)
+        share.ours.append(100 * used)
         frames.ours.append(1000 * took / max(1, drawn.read_bytes().count(_HOME)))
-        rate.ours.append(report["count"] / report["seconds"])
+        rate.ours.append(reached)
         said = f"{2 * count:,} changes"
         screen = terminal.until(lambda screen: said in screen, said)
         found = re.search(r"conflated ([\d,]+)", screen)
