@@ -208,6 +208,19 @@ class RouteMonitor(_routenotify.Monitor):
         side: _async.Side = self.__dict__.setdefault("_side", _async.Side())
         return side
 
+    def _end(self, closed: Exception) -> Exception:
+        """What to raise once it is `_ended` and everything was taken.
+
+        Args:
+            closed: That, after `close()`.
+
+        Raises:
+            MonitorClosed: The system ended the notifications.
+        """
+        with contextlib.suppress(StopIteration):
+            super().__next__()
+        return closed
+
     def __aiter__(self) -> _async.Changes:
         """Iterate with `async for`; ends when the monitor is closed.
 

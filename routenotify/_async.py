@@ -17,6 +17,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from routenotify._errors import (
+    ERROR_INVALID_HANDLE,
     ERROR_NOT_SUPPORTED,
     ERROR_TIMEOUT,
     MonitorClosed,
@@ -204,7 +205,7 @@ class Side:
     async def take(
         self, monitor: RouteMonitor, deadline: float | None, call: str
     ) -> RouteChange | None:
-        """The next change; None: the monitor is closed, everything is taken.
+        """The next change; None: the monitor has ended, everything is taken.
 
         Args:
             monitor: The one this belongs to.
@@ -216,9 +217,9 @@ class Side:
         """
         await self.give_way(call)
         while True:
-            closed = monitor.closed  # before poll: what came before it
+            ended = monitor._ended  # before poll: what came before it
             change = monitor.poll()
-            if change is not None or closed:
+            if change is not None or ended:
                 return change
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
@@ -241,13 +242,11 @@ async def get(monitor: RouteMonitor, side: Side, seconds: float | None) -> Route
     """What `RouteMonitor.aget` does; the argument is known to be right."""
     deadline = None if seconds is None else time.monotonic() + seconds
     change = await side.take(monitor, deadline, "aget")
-    if change is not None:
-        return change
-    try:
-        return monitor.get(0)  # says why it ended
-    except MonitorClosed as error:
-        call = "aget" if error.call == "get" else error.call
-        raise MonitorClosed(error.code, call, error.detail, error.errno) from None
+    if change is None:
+        raise monitor._end(
+            MonitorClosed(ERROR_INVALID_HANDLE, "aget", "the monitor is closed")
+        )
+    return change
 
 
 class Changes:
@@ -270,9 +269,6 @@ class Changes:
             MonitorClosed: The system ended the notifications.
         """
         change = await self._side.take(self._monitor, None, "async for")
-        if change is not None:
-            return change
-        try:
-            return next(self._monitor)  # says why it ended
-        except StopIteration:
-            raise StopAsyncIteration from None
+        if change is None:
+            raise self._monitor._end(StopAsyncIteration())
+        return change

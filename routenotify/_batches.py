@@ -6,7 +6,6 @@ whatever ends a wait for them - a cancellation, Ctrl-C - loses nothing.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -73,15 +72,15 @@ class Batches:
             yield Wait(True, left)
 
     def _steps(self) -> _Steps:
-        """The waits for one batch, and it; None: closed, everything is taken."""
+        """The waits for one batch, and it; None: ended, everything is taken."""
         while True:
-            closed = self._monitor.closed  # before batch: what came before it
+            ended = self._monitor._ended  # before batch: what came before it
             if self._debounce > 0:
                 yield from self._gathering()
             batch = self._monitor.batch(self._max)
             if len(batch):
                 return batch
-            if closed:
+            if ended:
                 return None
             yield Wait(False, _FOR_EVER)
 
@@ -100,8 +99,7 @@ class Batches:
         while isinstance(found := _advance(steps), Wait):
             self._monitor._wait(*found)
         if found is None:
-            next(self._monitor)  # says why it ended
-            raise StopIteration
+            raise self._monitor._end(StopIteration())
         return found
 
     def __aiter__(self) -> Batches:
@@ -121,7 +119,5 @@ class Batches:
         while isinstance(found := _advance(steps), Wait):
             await side.wait(self._monitor, found)
         if found is None:
-            with contextlib.suppress(StopIteration):
-                next(self._monitor)  # says why it ended
-            raise StopAsyncIteration
+            raise self._monitor._end(StopAsyncIteration())
         return found

@@ -357,6 +357,9 @@ class Monitor:
     def closed(self) -> bool:
         """Do the notifications go on no more?"""
     @property
+    def _ended(self) -> bool:
+        """Is all queued that will ever be? Later than `closed`."""
+    @property
     def context(self) -> Any:
         """As given to open it."""
     @property

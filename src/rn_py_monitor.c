@@ -216,15 +216,22 @@ monitor_exit(PyObject *self, PyObject *args)
 
 /* ---- attributes ---- */
 
+int
+rn_monitor_ended(struct rn_monitor *monitor)
+{
+    struct rn_fail ignored;
+    return monitor->channel != NULL &&
+           rn_channel_ended(monitor->channel, &ignored.code, &ignored.call);
+}
+
 static int
 is_closed(PyObject *self)
 {
     struct rn_monitor *monitor = rn_monitor_of(self);
-    struct rn_fail ignored;
     int closed;
     RN_BEGIN_TURN(self)
     closed = monitor->phase != RN_PHASE_OPEN || rn_monitor_forked(monitor) ||
-             rn_channel_ended(monitor->channel, &ignored.code, &ignored.call);
+             rn_monitor_ended(monitor);
     RN_END_TURN()
     return closed;
 }
@@ -234,6 +241,17 @@ monitor_closed(PyObject *self, void *closure)
 {
     (void)closure;
     return PyBool_FromLong(is_closed(self));
+}
+
+static PyObject *
+monitor_ended(PyObject *self, void *closure)
+{
+    (void)closure;
+    int ended;
+    RN_BEGIN_TURN(self)
+    ended = rn_monitor_ended(rn_monitor_of(self));
+    RN_END_TURN()
+    return PyBool_FromLong(ended);
 }
 
 /* What __init__ was given, None before: it may be in another thread. */
@@ -481,6 +499,10 @@ static PyMethodDef monitor_methods[] = {
 static PyGetSetDef monitor_getset[] = {
     {"closed", monitor_closed, NULL,
      PyDoc_STR("Do the notifications go on no more?"), NULL},
+    {"_ended", monitor_ended, NULL,
+     PyDoc_STR("Is all queued that will ever be? Later than closed, which is "
+               "true while\nclose() still waits for the system."),
+     NULL},
     {"context", monitor_context, NULL, PyDoc_STR("As given to open it."),
      NULL},
     {"filter", monitor_filter, NULL, PyDoc_STR("As given to open it."), NULL},

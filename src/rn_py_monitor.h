@@ -67,6 +67,12 @@ rn_monitor_usable(struct rn_monitor *monitor, const char *call);
 int
 rn_monitor_forked(struct rn_monitor *monitor);
 
+/* rn_monitor_ended - in the object's turn: nothing more will be queued, and who
+ * waits is or will be woken.  Not so while a close waits for the system.
+ */
+int
+rn_monitor_ended(struct rn_monitor *monitor);
+
 /* rn_monitor_made_room - in the object's turn, wanting: tell the feeder if half
  * of the ring is free.
  */

@@ -537,7 +537,7 @@ watch(struct rn_monitor *monitor, const char *call)
     if (rn_monitor_usable(monitor, call) < 0) {
         return -1;
     }
-    if (monitor->phase == RN_PHASE_CLOSED) {
+    if (monitor->phase == RN_PHASE_CLOSED && rn_monitor_ended(monitor)) {
         (void)rn_raise_closed(monitor->state, RN_ERROR_INVALID_HANDLE, call,
                               "the monitor is closed");
         return -1;

@@ -6,7 +6,9 @@ fixture `system`; on Linux that is a network namespace of the test's own.
 
 from __future__ import annotations
 
+import concurrent.futures
 import ipaddress
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -56,6 +58,32 @@ class System:
 def system(netns: rnlab.Namespace) -> System:
     """The system whose changes a plain monitor reports."""
     return System(netns)
+
+
+@pytest.fixture
+def churn(system: System) -> Iterator[None]:
+    """Routes are added without a pause until the test is over.
+
+    A monitor of its own is open all the time: the first one would have to read
+    the table while it changes.
+    """
+    over = threading.Event()
+
+    def work() -> None:
+        for first in itertools.count(10 << 24, 4096):
+            if over.is_set():
+                return
+            nets = (ipaddress.ip_address(first + at) for at in range(0, 4096, 2))
+            system.add_many([f"{net}/31" for net in nets])
+
+    with (
+        routenotify.RouteMonitor(capacity=2),
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        worked = pool.submit(work)
+        yield
+        over.set()
+        worked.result()
 
 
 class Record:

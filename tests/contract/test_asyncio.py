@@ -326,6 +326,43 @@ def test_close_wakes_every_waiting_task(open_monitor, waiters):
     assert {"aget"} == {error.call for error in errors}
 
 
+async def aget_all(monitor):
+    """The changes one by one until it is closed."""
+    got = []
+
+    async def endless():
+        while True:
+            got.append(await monitor.aget())
+
+    with pytest.raises(MonitorClosed, match="aget: the monitor is closed"):
+        await endless()
+    return got
+
+
+@pytest.mark.usefixtures("churn")
+@pytest.mark.parametrize("taken", [aget_all, lambda monitor: take(monitor, -1)])
+def test_close_amid_changes_ends_what_waits(open_monitor, taken):
+    """And not before the last change: `closed` is true before that is queued.
+
+    Broken was: aget() raised TimeoutError when close() had begun, its answer
+    was still to come, and nothing was queued; `async for` blocked the loop.
+    """
+    for _ in range(60):
+        monitor = open_monitor()
+
+        async def main(monitor):
+            task = asyncio.create_task(taken(monitor))
+            await asyncio.sleep(0.002)
+            await asyncio.to_thread(monitor.close)
+            return await task
+
+        got = run(main(monitor))
+        count = monitor.stats.delivered
+
+        assert list(range(1, count + 1)) == [change.sequence for change in got]
+        assert 0 == monitor.stats.queued
+
+
 @pytest.mark.kernel
 @pytest.mark.skipif(sys.platform == "win32", reason="the system wakes all of them")
 def test_waiting_tasks_take_turns(system, open_monitor):

@@ -195,6 +195,25 @@ def test_close_makes_what_gathers_due(system, open_monitor, asynchronous):
     assert [] == collect(monitor, asynchronous, debounce=LONG)
 
 
+@both
+@pytest.mark.usefixtures("churn")
+def test_close_amid_changes_drops_none(open_monitor, asynchronous):
+    """Every change that is taken is in a batch.
+
+    Broken was: when close() had begun, and the next change came before its end,
+    the iterator took that change to see why there was none, and dropped it.
+    """
+    for _ in range(120):
+        monitor = open_monitor()
+        closer = threading.Timer(0.002, monitor.close)
+        closer.start()
+        got = collect(monitor, asynchronous)
+        closer.join()
+
+        assert list(range(1, monitor.stats.delivered + 1)) == sequences(got)
+        assert 0 == monitor.stats.queued
+
+
 def test_a_cancelled_wait_for_a_batch_loses_nothing(system, open_monitor):
     """What had gathered is still queued."""
     monitor = open_monitor()
