@@ -8,12 +8,12 @@ documented there. `RouteMonitor` is the same notifications without callbacks.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import enum
 import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -184,6 +184,10 @@ _Callback: TypeAlias = Callable[
 ]
 
 
+# Seconds until a dispatcher tries again what there was no memory for.
+_NO_MEMORY_PAUSE: Final = 0.01
+
+
 class NotificationHandle:
     """A registration of NotifyRouteChange2, ended by CancelMibChangeNotify2."""
 
@@ -207,15 +211,25 @@ class NotificationHandle:
         return f"<NotificationHandle {state}, calls {self._callback!r}>"
 
     def _dispatch(self) -> None:
-        with contextlib.suppress(MonitorClosed):
-            while not self._cancelled:
-                self._deliver(self._monitor.get())
+        change = None
+        while not self._cancelled:
+            try:
+                if change is None:
+                    change = self._monitor.get()
+                self._deliver(change)
+                change = None
+            except MonitorClosed:
+                return
+            except MemoryError:  # nothing was called: nothing is lost
+                time.sleep(_NO_MEMORY_PAUSE)
 
     def _deliver(self, change: RouteChange) -> None:
+        if change.type > MibInitialNotification:
+            return  # a marker, which may come unasked: Microsoft has none
         kind = MIB_NOTIFICATION_TYPE(change.type)
         row = None if kind == MibInitialNotification else _partial_row(change)
+        arguments = (self._context, row, kind)
         if not self._cancelled:
-            arguments = (self._context, row, kind)
             _routenotify.call_guarded(self._callback, arguments)
 
     def _cancel(self) -> None:
