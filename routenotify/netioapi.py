@@ -187,6 +187,37 @@ _Callback: TypeAlias = Callable[
 # Seconds until a dispatcher tries again what there was no memory for.
 _NO_MEMORY_PAUSE: Final = 0.01
 
+# Threads that wait in CancelMibChangeNotify2, each with the one it waits for.
+_waiting: Final[dict[threading.Thread, threading.Thread]] = {}
+
+
+def _waits_for(thread: threading.Thread, other: threading.Thread) -> bool:
+    """Whether a thread is another one, or waits for it, at however many removes."""
+    passed: set[threading.Thread] = set()
+    follow: threading.Thread | None = thread
+    while follow is not None and follow not in passed:
+        if follow is other:
+            return True
+        passed.add(follow)
+        follow = _waiting.get(follow)
+    return False
+
+
+def _join(thread: threading.Thread) -> None:
+    """Wait until a thread has ended, unless it waits for this one.
+
+    First the wait is told, then the others' are looked at, so of threads that
+    come to wait for each other in a circle the last one sees it. No lock: a
+    signal handler may cancel, too, whatever it interrupts.
+    """
+    me = threading.current_thread()
+    _waiting[me] = thread
+    try:
+        if not _waits_for(thread, me):
+            thread.join()
+    finally:
+        _waiting.pop(me, None)
+
 
 class NotificationHandle:
     """A registration of NotifyRouteChange2, ended by CancelMibChangeNotify2."""
@@ -198,12 +229,15 @@ class NotificationHandle:
         self._monitor = monitor
         self._callback = callback
         self._context = context
-        self._lock = threading.Lock()
-        self._cancelled = False
+        self._open = threading.Lock()  # taken, and never waited for, by who cancels
         self._thread = threading.Thread(
             target=self._dispatch, name="NotifyRouteChange2", daemon=True
         )
         self._thread.start()
+
+    @property
+    def _cancelled(self) -> bool:
+        return self._open.locked()
 
     def __repr__(self) -> str:
         """Open or cancelled, and what it calls."""
@@ -233,17 +267,14 @@ class NotificationHandle:
             _routenotify.call_guarded(self._callback, arguments)
 
     def _cancel(self) -> None:
-        with self._lock:
-            if self._cancelled:
-                raise make_error(
-                    ERROR_INVALID_HANDLE,
-                    "CancelMibChangeNotify2",
-                    "NotificationHandle was cancelled before",
-                )
-            self._cancelled = True
+        if not self._open.acquire(blocking=False):
+            raise make_error(
+                ERROR_INVALID_HANDLE,
+                "CancelMibChangeNotify2",
+                "NotificationHandle was cancelled before",
+            )
         self._monitor.close()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        _join(self._thread)
 
 
 def NotifyRouteChange2(  # noqa: N802 - Microsoft's name
@@ -290,8 +321,9 @@ def CancelMibChangeNotify2(  # noqa: N802 - Microsoft's name
 ) -> None:
     """End a registration; wait for the callback in flight.
 
-    Called inside the callback it does not wait: it means "none after this
-    one". After it returns no callback is made.
+    After it returns no callback is made. Inside a callback of this registration
+    it does not wait: it means "none after this one". Inside one of another it
+    waits, unless the callback in flight waits here, too, for that one to end.
 
     Raises:
         InvalidParameter: It is no handle.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 
 import pytest
+import rnlab
 
 import routenotify
 from routenotify import netioapi
@@ -25,15 +27,30 @@ from routenotify.netioapi import (
 NET = "198.51.100.0/24"
 
 
+@pytest.fixture
+def notify():
+    """NotifyRouteChange2, cancelled when the test is over if it is not yet."""
+    handles = []
+
+    def register(*arguments):
+        handles.append(NotifyRouteChange2(*arguments))
+        return handles[-1]
+
+    yield register
+    for handle in handles:
+        with contextlib.suppress(routenotify.RouteNotifyError):
+            CancelMibChangeNotify2(handle)
+
+
 def kinds(calls):
     """The notification types of a record."""
     return [kind for _, _, kind in calls]
 
 
-def test_n1_arguments_are_microsofts(system, record):
+def test_n1_arguments_are_microsofts(system, record, notify):
     """All four by position, in Microsoft's order; the context comes back."""
     context = object()
-    handle = NotifyRouteChange2(socket.AF_INET, record, context, False)
+    handle = notify(socket.AF_INET, record, context, False)
     system.add(NET)
     (got_context, row, kind), *_ = record.wait(1)
     CancelMibChangeNotify2(handle)
@@ -63,9 +80,11 @@ def test_n2_other_families_are_invalid_parameters(family, record):
         (socket.AF_UNSPEC, {4, 6}),
     ],
 )
-def test_n2_a_family_is_notified_of_its_own_rows(system, record, family, expected):
+def test_n2_a_family_is_notified_of_its_own_rows(
+    system, record, family, expected, notify
+):
     """AF_UNSPEC means both."""
-    handle = NotifyRouteChange2(family, record)
+    handle = notify(family, record)
     system.add("2001:db8:1::/48")
     system.add(NET)
     calls = record.wait(len(expected))
@@ -75,9 +94,9 @@ def test_n2_a_family_is_notified_of_its_own_rows(system, record, family, expecte
     assert len(expected) == len(record.calls)
 
 
-def test_n3_initial_notification_comes_first_with_no_row(system, record):
+def test_n3_initial_notification_comes_first_with_no_row(system, record, notify):
     """One call with Row None, before any change."""
-    handle = NotifyRouteChange2(socket.AF_UNSPEC, record, "ctx", True)
+    handle = notify(socket.AF_UNSPEC, record, "ctx", True)
     system.add(NET)
     calls = record.wait(2)
     CancelMibChangeNotify2(handle)
@@ -86,9 +105,9 @@ def test_n3_initial_notification_comes_first_with_no_row(system, record):
     assert [MibInitialNotification, MibAddInstance] == kinds(calls)
 
 
-def test_n3_no_initial_notification_unless_asked(system, record):
+def test_n3_no_initial_notification_unless_asked(system, record, notify):
     """The default is FALSE."""
-    handle = NotifyRouteChange2(socket.AF_UNSPEC, record)
+    handle = notify(socket.AF_UNSPEC, record)
     system.add(NET)
     calls = record.wait(1)
     CancelMibChangeNotify2(handle)
@@ -97,14 +116,12 @@ def test_n3_no_initial_notification_unless_asked(system, record):
 
 
 @pytest.mark.kernel
-def test_n4_a_handle_on_success(record):
+def test_n4_a_handle_on_success(record, notify):
     """And it says what it is."""
-    handle = NotifyRouteChange2(socket.AF_UNSPEC, record)
-    try:
-        assert isinstance(handle, netioapi.NotificationHandle)
-        assert "open" in repr(handle)
-    finally:
-        CancelMibChangeNotify2(handle)
+    handle = notify(socket.AF_UNSPEC, record)
+    assert isinstance(handle, netioapi.NotificationHandle)
+    assert "open" in repr(handle)
+    CancelMibChangeNotify2(handle)
 
     assert "cancelled" in repr(handle)
 
@@ -137,7 +154,7 @@ def test_n5_error_numbers_and_their_texts():
     assert 8 == len(numbers)
 
 
-def test_n6_callbacks_of_a_registration_are_serialised(system):
+def test_n6_callbacks_of_a_registration_are_serialised(system, notify):
     """One at a time, in order, on one thread, however slow they are."""
     inside = threading.Lock()
     overlaps = 0
@@ -157,7 +174,7 @@ def test_n6_callbacks_of_a_registration_are_serialised(system):
             done.set()
         inside.release()
 
-    handle = NotifyRouteChange2(socket.AF_INET, callback)
+    handle = notify(socket.AF_INET, callback)
     system.add_many(wanted)
     assert done.wait(10)
     CancelMibChangeNotify2(handle)
@@ -179,9 +196,9 @@ def test_n7_notification_types_have_microsofts_numbers():
     assert expected == {kind.name: kind.value for kind in MIB_NOTIFICATION_TYPE}
 
 
-def test_n7_add_change_and_delete_are_told_apart(system, record):
+def test_n7_add_change_and_delete_are_told_apart(system, record, notify):
     """Each with its own type."""
-    handle = NotifyRouteChange2(socket.AF_INET, record)
+    handle = notify(socket.AF_INET, record)
     system.add(NET)
     system.change(NET)
     system.remove(NET)
@@ -193,9 +210,9 @@ def test_n7_add_change_and_delete_are_told_apart(system, record):
     assert {NET} == {str(row.DestinationPrefix) for _, row, _ in calls}
 
 
-def test_n8_the_row_is_partial_until_it_is_completed(system, record):
+def test_n8_the_row_is_partial_until_it_is_completed(system, record, notify):
     """Four members; GetIpForwardEntry2 has the others."""
-    handle = NotifyRouteChange2(socket.AF_INET, record)
+    handle = notify(socket.AF_INET, record)
     system.add(NET, via="192.0.2.9")
     ((_, row, _),) = record.wait(1)
     CancelMibChangeNotify2(handle)
@@ -214,9 +231,9 @@ def test_n8_the_row_is_partial_until_it_is_completed(system, record):
     assert isinstance(whole.Protocol, int)
 
 
-def test_n8_an_on_link_route_has_the_unspecified_next_hop(system, record):
+def test_n8_an_on_link_route_has_the_unspecified_next_hop(system, record, notify):
     """0.0.0.0, as in Microsoft's rows."""
-    handle = NotifyRouteChange2(socket.AF_INET, record)
+    handle = notify(socket.AF_INET, record)
     system.add(NET)
     ((_, row, _),) = record.wait(1)
     CancelMibChangeNotify2(handle)
@@ -224,9 +241,9 @@ def test_n8_an_on_link_route_has_the_unspecified_next_hop(system, record):
     assert ipaddress.ip_address("0.0.0.0") == row.NextHop
 
 
-def test_n8_a_row_that_is_gone_cannot_be_completed(system, record):
+def test_n8_a_row_that_is_gone_cannot_be_completed(system, record, notify):
     """1168, a LookupError."""
-    handle = NotifyRouteChange2(socket.AF_INET, record)
+    handle = notify(socket.AF_INET, record)
     system.add(NET)
     system.remove(NET)
     (_, row, _), _ = record.wait(2)
@@ -270,9 +287,9 @@ def test_n8_a_changed_row_asks_for_what_it_says_now(system):
     assert "203.0.113.0/24" == str(answer.DestinationPrefix)
 
 
-def test_n9_a_kept_row_stays_as_it_was(system, record):
+def test_n9_a_kept_row_stays_as_it_was(system, record, notify):
     """The callback gets a copy: the next change does not write over it."""
-    handle = NotifyRouteChange2(socket.AF_INET, record)
+    handle = notify(socket.AF_INET, record)
     wanted = [f"198.51.{i}.0/24" for i in range(50)]
     system.add_many(wanted)
     calls = record.wait(50)
@@ -281,9 +298,9 @@ def test_n9_a_kept_row_stays_as_it_was(system, record):
     assert wanted == [str(row.DestinationPrefix) for _, row, _ in calls]
 
 
-def test_n10_notifications_go_on_until_cancelled(system, record):
+def test_n10_notifications_go_on_until_cancelled(system, record, notify):
     """And no longer."""
-    handle = NotifyRouteChange2(socket.AF_INET, record)
+    handle = notify(socket.AF_INET, record)
     for i in range(5):
         system.add(f"198.51.{i}.0/24")
         record.wait(i + 1)
@@ -318,7 +335,7 @@ def test_n10_open_handles_do_not_keep_the_interpreter():
     assert (0, "end\n", "") == (done.returncode, done.stdout, done.stderr)
 
 
-def test_n11_cancel_waits_for_the_callback_in_flight(system):
+def test_n11_cancel_waits_for_the_callback_in_flight(system, notify):
     """When it returns, the callback has returned."""
     entered = threading.Event()
     leave = threading.Event()
@@ -330,7 +347,7 @@ def test_n11_cancel_waits_for_the_callback_in_flight(system):
         assert leave.wait(10)
         left.set()
 
-    handle = NotifyRouteChange2(socket.AF_INET, callback)
+    handle = notify(socket.AF_INET, callback)
     system.add(NET)
     assert entered.wait(10)
 
@@ -348,7 +365,7 @@ def test_n11_cancel_waits_for_the_callback_in_flight(system):
     assert cancelled.is_set()
 
 
-def test_n11_cancel_inside_the_callback_means_none_after_this_one(system):
+def test_n11_cancel_inside_the_callback_means_none_after_this_one(system, notify):
     """It does not deadlock, though more changes are queued."""
     handles = []
     calls = []
@@ -361,7 +378,7 @@ def test_n11_cancel_inside_the_callback_means_none_after_this_one(system):
         CancelMibChangeNotify2(handles[0])
         done.set()
 
-    handles.append(NotifyRouteChange2(socket.AF_INET, callback))
+    handles.append(notify(socket.AF_INET, callback))
     system.add_many([f"198.51.{i}.0/24" for i in range(20)])
     ready.set()
     assert done.wait(10)
@@ -371,9 +388,55 @@ def test_n11_cancel_inside_the_callback_means_none_after_this_one(system):
     assert 1 == len(calls)
 
 
-def test_n11_a_handle_cancelled_twice_is_an_invalid_handle(system, record):
+@pytest.mark.parametrize("count", [2, 5])
+def test_n11_callbacks_that_cancel_one_another_in_a_circle_end(system, notify, count):
+    """One of them does not wait; it was a deadlock."""
+    handles = []
+    all_inside = threading.Barrier(count)
+    ended = [threading.Event() for _ in range(count)]
+
+    def callback(me, _row, _kind):
+        all_inside.wait(10)
+        CancelMibChangeNotify2(handles[(me + 1) % count])
+        ended[me].set()
+
+    handles.extend(notify(socket.AF_INET, callback, me) for me in range(count))
+    system.add(NET)
+
+    assert [True] * count == [event.wait(10) for event in ended]
+
+
+def test_n11_cancel_inside_a_callback_waits_for_another_ones(system, notify):
+    """For the callback in flight of the registration that it ends."""
+    inside = threading.Barrier(2)
+    leave = threading.Event()
+    left = threading.Event()
+    cancelled = threading.Event()
+
+    def slow(*_args):
+        inside.wait(10)
+        assert leave.wait(10)
+        left.set()
+
+    def cancel(*_args):
+        inside.wait(10)
+        CancelMibChangeNotify2(other)
+        if left.is_set():
+            cancelled.set()
+
+    other = notify(socket.AF_INET, slow)
+    notify(socket.AF_INET, cancel)
+    system.add(NET)
+    rnlab.wait_for(lambda: "cancelled" in repr(other), what="the cancel to begin")
+    assert not cancelled.is_set()
+    leave.set()
+
+    assert cancelled.wait(10)
+
+
+def test_n11_a_handle_cancelled_twice_is_an_invalid_handle(system, record, notify):
     """6, and the message says what is wrong with it."""
-    handle = NotifyRouteChange2(socket.AF_UNSPEC, record)
+    handle = notify(socket.AF_UNSPEC, record)
     CancelMibChangeNotify2(handle)
 
     with pytest.raises(
@@ -392,7 +455,7 @@ def test_n11_what_is_no_handle_is_an_invalid_parameter(handle):
 
 
 def test_an_exception_in_a_callback_goes_to_the_unraisable_hook(
-    system, monkeypatch, record
+    system, monkeypatch, record, notify
 ):
     """And the registration lives on."""
     caught = []
@@ -409,7 +472,7 @@ def test_an_exception_in_a_callback_goes_to_the_unraisable_hook(
         if len(record.calls) == 1:
             raise RuntimeError("on purpose")
 
-    handle = NotifyRouteChange2(socket.AF_INET, callback)
+    handle = notify(socket.AF_INET, callback)
     system.add(NET)
     assert hooked.wait(10)
     system.add("203.0.113.0/24")
