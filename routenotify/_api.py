@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import ipaddress
 import os
 import socket
 import sys
@@ -14,7 +13,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from routenotify import _routenotify
-from routenotify._arguments import at_least_one, seconds, seconds_or_none
+from routenotify._arguments import (
+    Address,
+    addresses,
+    at_least_one,
+    interface_index,
+    invalid,
+    seconds,
+    seconds_or_none,
+    wrong_type,
+)
 from routenotify._batches import Batches
 from routenotify._errors import (
     ERROR_ACCESS_DENIED,
@@ -31,7 +39,6 @@ from routenotify._types import Snapshot
 if TYPE_CHECKING:
     from routenotify import _async
 
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 NetworkNamespace: TypeAlias = str | os.PathLike[str] | int
 
 _NETNS_NAMES: Final = "/run/netns"  # where `ip netns add` puts them
@@ -41,23 +48,16 @@ def _netns_path(netns: NetworkNamespace, call: str) -> str:
     """A pid, a path (anything with a slash), or a name of `ip netns`."""
     if isinstance(netns, int) and not isinstance(netns, bool):
         if netns <= 0:
-            raise InvalidParameter(
-                ERROR_INVALID_PARAMETER, call, f"netns={netns} is no process id"
-            )
+            raise invalid(call, "netns", netns, "is no process id")
         return f"/proc/{netns}/ns/net"
     if isinstance(netns, os.PathLike):
         return os.fspath(netns)
     if not isinstance(netns, str):
-        raise TypeError(
-            f"{call}(netns={netns!r}): a name, a path, a process id or None "
-            f"expected, got {type(netns)}"
-        )
+        raise wrong_type(call, "netns", netns, "a name, a path, a process id or None")
     if "/" in netns:
         return netns
     if netns in ("", ".", "..") or "\0" in netns:
-        raise InvalidParameter(
-            ERROR_INVALID_PARAMETER, call, f"netns={netns!r} is no name"
-        )
+        raise invalid(call, "netns", netns, "is no name")
     return f"{_NETNS_NAMES}/{netns}"
 
 
@@ -180,9 +180,7 @@ class RouteMonitor(_routenotify.Monitor):
             RouteNotifyError: The system refused; `code` says why.
         """
         if filter is not None and not isinstance(filter, RouteFilter):
-            raise TypeError(
-                f"RouteMonitor(filter={filter!r}): RouteFilter or None expected"
-            )
+            raise wrong_type("RouteMonitor", "filter", filter, "RouteFilter or None")
         with _opened(netns, "RouteMonitor") as space:
             program = filter and filter._compile_for_monitor(space.fd)
             super().__init__(
@@ -303,48 +301,6 @@ def routes(
         return _routenotify.table(family, space.fd)
 
 
-def parse_address(value: object, name: str, call: str) -> Address:
-    """An address from an argument: text, or an object of ipaddress.
-
-    Raises:
-        InvalidParameter: It is neither; the message says which argument.
-    """
-    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
-        return value
-    if not isinstance(value, str):
-        detail = f"{name}={value!r} is neither text nor an ipaddress address"
-        raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail)
-    try:
-        return ipaddress.ip_address(value)
-    except ValueError:
-        detail = f"{name}={value!r} is no IPv4 or IPv6 address"
-        raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail) from None
-
-
-def _interface_index(interface: str | int | None, local: bool, call: str) -> int:
-    if interface is None:
-        return 0
-    if isinstance(interface, str) and local:
-        try:
-            return socket.if_nametoindex(interface)
-        except (OSError, ValueError):
-            detail = f"interface={interface!r} does not exist"
-            raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail) from None
-    if isinstance(interface, str):
-        detail = f"interface={interface!r}: with netns give its number"
-        raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail)
-    if isinstance(interface, bool) or not isinstance(interface, int):
-        raise TypeError(
-            f"{call}(interface={interface!r}): a name, a number or None "
-            f"expected, got {type(interface)}"
-        )
-    if not 0 < interface < 1 << 32:
-        raise InvalidParameter(
-            ERROR_INVALID_PARAMETER, call, f"interface={interface} is no index"
-        )
-    return interface
-
-
 def best_route(
     address: str | Address,
     *,
@@ -368,14 +324,8 @@ def best_route(
         RouteNotFound: There is no route to it.
         RouteNotifyError: The system refused.
     """
-    call = "GetBestRoute2"
-    target = parse_address(address, "address", call)
-    origin = None if source is None else parse_address(source, "source", call)
-    if origin is not None and origin.version != target.version:
-        detail = f"source={source!r} and address={address!r} differ in family"
-        raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail)
-    index = _interface_index(interface, netns is None, call)
-    with _opened(netns, "best_route") as space:
-        return _routenotify.best_route(
-            target.packed, origin.packed if origin else None, index, space.fd
-        )
+    call = "best_route"
+    target, origin = addresses(call, address=address, source=source)
+    index = interface_index(interface, "interface", call, local=netns is None)
+    with _opened(netns, call) as space:
+        return _routenotify.best_route(target, origin, index, space.fd)

@@ -57,7 +57,7 @@ class Batches:
         latest = time.monotonic() + LONGEST * self._debounce
         newest = None
         quiet_at = latest
-        limit = _UNBOUNDED if self._max is None else self._max
+        limit = _UNBOUNDED if self._max is None else min(self._max, _UNBOUNDED)
         while found := self._monitor._gather(limit):
             sequence, time_ns = found
             now = time.monotonic()

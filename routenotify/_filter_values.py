@@ -7,11 +7,12 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias, cast
 
-from routenotify._errors import ERROR_INVALID_PARAMETER, InvalidParameter
+from routenotify import _arguments
+from routenotify._arguments import Address
+from routenotify._errors import InvalidParameter
 from routenotify._names import PROTOCOLS, TABLES
 from routenotify._types import ChangeType, RouteType
 
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Prefix: TypeAlias = str | Network | Address
 Prefixes: TypeAlias = Prefix | Iterable[Prefix]
@@ -28,7 +29,7 @@ _DEFAULTS: Final = ("0.0.0.0/0", "::/0")
 
 def wrong(name: str, value: object, why: str) -> InvalidParameter:
     """The error that names an argument and its value."""
-    return InvalidParameter(ERROR_INVALID_PARAMETER, CALL, f"{name}={value!r} {why}")
+    return _arguments.invalid(CALL, name, value, why)
 
 
 def _items(name: str, value: object, single: tuple[type, ...]) -> list[object]:
@@ -36,10 +37,7 @@ def _items(name: str, value: object, single: tuple[type, ...]) -> list[object]:
     if isinstance(value, single):
         return [value]
     if not isinstance(value, Iterable) or isinstance(value, bytes):
-        raise TypeError(
-            f"{CALL}({name}={value!r}): a value or an iterable of them expected, "
-            f"got {type(value)}"
-        )
+        raise _arguments.wrong_type(CALL, name, value, "a value or an iterable of them")
     return list(value)
 
 
@@ -50,10 +48,8 @@ def _networks(name: str, value: object) -> list[Network]:
     if isinstance(value, _ADDRESSES):
         return [ipaddress.ip_network(value)]
     if not isinstance(value, str):
-        raise TypeError(
-            f"{CALL}({name}={value!r}): a prefix as text, or an ipaddress network "
-            f"or address, expected, got {type(value)}"
-        )
+        expected = "a prefix as text or an ipaddress network or address"
+        raise _arguments.wrong_type(CALL, name, value, expected)
     if value == "default":
         return [ipaddress.ip_network(text) for text in _DEFAULTS]
     try:
@@ -105,9 +101,7 @@ def _number(
             raise wrong(name, value, f"is none of the names known here: {known}")
         return names[value]
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(
-            f"{CALL}({name}={value!r}): a number or a name expected, got {type(value)}"
-        )
+        raise _arguments.wrong_type(CALL, name, value, "a number or a name")
     if not least <= value <= most:
         raise wrong(name, value, f"is not between {least} and {most}")
     return int(value)

@@ -500,6 +500,13 @@ class Tally:
     def delay_sum_ns(self) -> int:
         """Sum of all delays in nanoseconds."""
 
+def check_family(family: object, name: str, call: str, /) -> None:
+    """Refuse what is none, in the words of a call that names its argument otherwise.
+
+    Raises:
+        InvalidParameter: It is none of AF_UNSPEC, AF_INET and AF_INET6.
+    """
+
 def table(family: int = 0, netns_fd: int = -1) -> list[Route]:
     """Every route of the family now."""
 

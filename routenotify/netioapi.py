@@ -18,7 +18,14 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from routenotify import _routenotify
-from routenotify._api import Address, RouteMonitor, best_route, parse_address
+from routenotify._api import RouteMonitor
+from routenotify._arguments import (
+    Address,
+    addresses,
+    interface_number,
+    invalid,
+    wrong_type,
+)
 from routenotify._errors import (
     ERROR_ACCESS_DENIED,
     ERROR_FILE_NOT_FOUND,
@@ -28,7 +35,6 @@ from routenotify._errors import (
     ERROR_NOT_FOUND,
     ERROR_NOT_SUPPORTED,
     NO_ERROR,
-    InvalidParameter,
     MonitorClosed,
     make_error,
 )
@@ -142,6 +148,15 @@ def _full_row(route: Route) -> MIB_IPFORWARD_ROW2:
     )
 
 
+# What of a row is the question, and what it may be.
+_KEY: Final[dict[str, tuple[Any, str]]] = {
+    "DestinationPrefix": (Network, "an ipaddress network"),
+    "NextHop": (Address | None, "an ipaddress address or None"),
+    "InterfaceLuid": (int, "a number"),
+    "InterfaceIndex": (int, "a number"),
+}
+
+
 def _asks_for(row: MIB_IPFORWARD_ROW2, route: Route) -> bool:
     """Microsoft's key: destination, next hop, and LUID or else index."""
     hop = row.NextHop
@@ -159,9 +174,13 @@ def _asks_for(row: MIB_IPFORWARD_ROW2, route: Route) -> bool:
 def _find(row: MIB_IPFORWARD_ROW2) -> Route:
     """The entry a row made by hand names; on Linux the main table's first."""
     call = "GetIpForwardEntry2"
+    for name, (kinds, expected) in _KEY.items():
+        value = getattr(row, name)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise wrong_type(call, f"Row.{name}", value, expected)
     if not row.InterfaceLuid and not row.InterfaceIndex:
-        detail = "Row names no interface: set InterfaceLuid or InterfaceIndex"
-        raise InvalidParameter(ERROR_INVALID_PARAMETER, call, detail)
+        why = "names no interface: set InterfaceLuid or InterfaceIndex"
+        raise invalid(call, "Row", row, why)
     family = socket.AF_INET if row.DestinationPrefix.version == 4 else socket.AF_INET6
     found = [one for one in _routenotify.table(family) if _asks_for(row, one)]
     if not found:
@@ -302,10 +321,11 @@ def NotifyRouteChange2(  # noqa: N802 - Microsoft's name
         NotEnoughMemory: Memory or descriptors ran out.
         RouteNotifyError: The system refused.
     """
+    call = "NotifyRouteChange2"
+    _routenotify.check_family(AddressFamily, "AddressFamily", call)
     callback: object = Callback
     if not callable(callback):
-        detail = f"Callback={callback!r} cannot be called"
-        raise InvalidParameter(ERROR_INVALID_PARAMETER, "NotifyRouteChange2", detail)
+        raise invalid(call, "Callback", callback, "cannot be called")
     monitor = RouteMonitor(
         AddressFamily, initial_notification=bool(InitialNotification)
     )
@@ -331,10 +351,7 @@ def CancelMibChangeNotify2(  # noqa: N802 - Microsoft's name
     """
     handle: object = NotificationHandle
     if not isinstance(handle, _Handle):
-        detail = f"NotificationHandle={handle!r} is none"
-        raise InvalidParameter(
-            ERROR_INVALID_PARAMETER, "CancelMibChangeNotify2", detail
-        )
+        raise invalid("CancelMibChangeNotify2", "NotificationHandle", handle, "is none")
     handle._cancel()
 
 
@@ -347,12 +364,17 @@ def GetIpForwardEntry2(  # noqa: N802 - Microsoft's name
     """The whole entry that a partial row names.
 
     Raises:
+        TypeError: It is no row, or a member of it is something else.
         InvalidParameter: It names no row.
         RouteNotFound: The system has no such entry, or no longer.
         RouteNotifyError: The system refused.
     """
-    if not isinstance(Row, MIB_IPFORWARD_ROW2):
+    if isinstance(Row, RouteChange | Route):
         return _full_row(_routenotify.complete(Row))
+    row: object = Row
+    if not isinstance(row, MIB_IPFORWARD_ROW2):
+        expected = "a MIB_IPFORWARD_ROW2, RouteChange or Route"
+        raise wrong_type("GetIpForwardEntry2", "Row", row, expected)
     record = Row.record
     if record is None or not _names_the_same(Row, _partial_row(record)):
         return _full_row(_find(Row))
@@ -371,6 +393,7 @@ def GetIpForwardTable2(  # noqa: N802 - Microsoft's name
         InvalidParameter: Another family.
         RouteNotifyError: The system refused.
     """
+    _routenotify.check_family(Family, "Family", "GetIpForwardTable2")
     return [_full_row(route) for route in _routenotify.table(Family)]
 
 
@@ -387,13 +410,17 @@ def GetBestRoute2(  # noqa: N802 - Microsoft's name
         does not say.
 
     Raises:
-        InvalidParameter: An argument is no address, or of another family.
+        InvalidParameter: An address is none, or the two differ in family, or no
+            interface can have that index.
         RouteNotFound: There is no route to it.
         RouteNotifyError: The system refused.
     """
-    route = best_route(
-        parse_address(DestinationAddress, "DestinationAddress", "GetBestRoute2"),
-        source=SourceAddress,
-        interface=InterfaceIndex or None,
+    call = "GetBestRoute2"
+    target, source = addresses(
+        call, DestinationAddress=DestinationAddress, SourceAddress=SourceAddress
     )
+    index = 0
+    if InterfaceIndex != 0:
+        index = interface_number(InterfaceIndex, "InterfaceIndex", call)
+    route = _routenotify.best_route(target, source, index)
     return _full_row(route), route.preferred_source

@@ -233,11 +233,11 @@ PyObject *
 rn_interface_object(uint64_t luid, uint32_t index, struct rn_space *space);
 
 /* rn_family_parse - AF_UNSPEC, AF_INET or AF_INET6 to 0, 4, 6 in *family.
- * call names the caller in the exception.
+ * The exception names call and argument as the caller knows them.
  */
 int
 rn_family_parse(struct rn_state *state, PyObject *object, const char *call,
-                int *family);
+                const char *name, int *family);
 
 /* ---- rn_py_filter.c: a compiled RouteFilter ---- */
 

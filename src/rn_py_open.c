@@ -96,8 +96,8 @@ parse_options(struct rn_state *state, PyObject *args, PyObject *kwargs,
             &options->filter, &capacity, &config->markers, &rcvbuf,
             &config->netns_fd, &config->netns_path, &program, &options->room,
             &PyDict_Type, &options->names) ||
-        rn_family_parse(state, family, "NotifyRouteChange2", &config->family) <
-            0 ||
+        rn_family_parse(state, family, "RouteMonitor", "family",
+                        &config->family) < 0 ||
         parse_program(state, program, options) < 0) {
         return -1;
     }

@@ -10,7 +10,7 @@
 
 int
 rn_family_parse(struct rn_state *state, PyObject *object, const char *call,
-                int *family)
+                const char *name, int *family)
 {
     static const struct {
         enum rn_held held;
@@ -31,10 +31,25 @@ rn_family_parse(struct rn_state *state, PyObject *object, const char *call,
     }
     (void)rn_raise_parameter(
         state, call,
-        "family=%R is none of AF_UNSPEC, AF_INET and AF_INET6 (%S, %S, %S)",
+        "%s=%R is none of AF_UNSPEC, AF_INET and AF_INET6 (%S, %S, %S)", name,
         object, state->held[RN_HELD_AF_UNSPEC], state->held[RN_HELD_AF_INET],
         state->held[RN_HELD_AF_INET6]);
     return -1;
+}
+
+static PyObject *
+check_family(PyObject *module, PyObject *args)
+{
+    PyObject *object;
+    const char *name;
+    const char *call;
+    int family;
+    if (!PyArg_ParseTuple(args, "Oss:check_family", &object, &name, &call) ||
+        rn_family_parse(rn_module_state(module), object, call, name, &family) <
+            0) {
+        return NULL;
+    }
+    return Py_NewRef(Py_None);
 }
 
 static PyObject *
@@ -163,7 +178,7 @@ table(PyObject *module, PyObject *args, PyObject *kwargs)
     struct rn_space *space;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Oi:table", names,
                                      &family_object, &netns_fd) ||
-        rn_family_parse(state, family_object, "GetIpForwardTable2", &family) <
+        rn_family_parse(state, family_object, "routes", "family", &family) <
             0 ||
         space_of_fd(state, netns_fd, &space) < 0) {
         return NULL;
@@ -322,6 +337,10 @@ interface_index(PyObject *module, PyObject *args, PyObject *kwargs)
     return failed ? raise_query(state, &fail) : PyLong_FromUnsignedLong(index);
 }
 
+PyDoc_STRVAR(check_family_doc,
+             "check_family($module, family, name, call, /)\n--\n\n"
+             "Refuse what is none, in the words of a call that names its "
+             "argument otherwise.");
 PyDoc_STRVAR(table_doc, "table($module, /, family=0, netns_fd=-1)\n--\n\n"
                         "Every route of the family now, as a list of Route.");
 PyDoc_STRVAR(best_route_doc,
@@ -340,6 +359,7 @@ PyDoc_STRVAR(interface_index_doc,
              "The number of the interface that has this name now.");
 
 PyMethodDef rn_query_methods[] = {
+    {"check_family", check_family, METH_VARARGS, check_family_doc},
     {"table", (PyCFunction)(void (*)(void))table, METH_VARARGS | METH_KEYWORDS,
      table_doc},
     {"best_route", (PyCFunction)(void (*)(void))best_route,

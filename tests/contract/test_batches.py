@@ -13,6 +13,7 @@ import threading
 import time
 
 import pytest
+import rnlab
 
 from routenotify import InvalidParameter, MonitorClosed
 from routenotify import _batches as batches_module
@@ -263,6 +264,7 @@ def test_several_tasks_share_the_batches(system, open_monitor):
         ({"max": 0}, InvalidParameter, r"batches: max=0 is less than 1"),
         ({"max": -3}, InvalidParameter, r"batches: max=-3 is less than 1"),
         ({"max": 1.5}, TypeError, r"batches\(max=1.5\): an int or None expected"),
+        ({"max": True}, TypeError, r"batches\(max=True\): an int or None expected"),
         ({"debounce": -1}, InvalidParameter, r"batches: debounce=-1 is negative"),
         ({"debounce": float("nan")}, InvalidParameter, "debounce=nan is not a number"),
         ({"debounce": 1e10}, InvalidParameter, "debounce=10000000000.0 is too long"),
@@ -277,6 +279,29 @@ def test_batches_when_an_argument_is_wrong_then_it_says_which(
     monitor = open_monitor()
     with pytest.raises(kind, match=says):
         monitor.batches(**options)
+
+
+class Number:
+    """What numpy's integers are: an int by __index__ alone."""
+
+    def __init__(self, value):
+        self._value = value
+
+    def __index__(self):
+        """The int."""
+        return self._value
+
+
+@pytest.mark.parametrize("debounce", [0, 0.01])
+@pytest.mark.parametrize("most", [1 << 64, Number(3), Number(1 << 70)])
+def test_max_may_be_whatever_batch_takes(system, open_monitor, most, debounce):
+    """However large, and all that has __index__."""
+    monitor = open_monitor()
+    system.add_many(nets(3))
+    rnlab.wait_for(lambda: monitor.stats.queued == 3)
+    got = collect(monitor, False, count=3, max=most, debounce=debounce)
+
+    assert [3] == [len(batch) for batch in got]
 
 
 def test_max_none_takes_all(system, open_monitor):

@@ -69,7 +69,7 @@ def test_n2_other_families_are_invalid_parameters(family, record):
     assert 87 == caught.value.code
     assert "NotifyRouteChange2" == caught.value.call
     assert isinstance(caught.value, ValueError)
-    assert f"family={family!r}" in str(caught.value)
+    assert f"AddressFamily={family!r}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
