@@ -39,7 +39,7 @@ from routenotify._types import Snapshot
 if TYPE_CHECKING:
     from routenotify import _async
 
-NetworkNamespace: TypeAlias = str | os.PathLike[str] | int
+NetworkNamespace: TypeAlias = str | os.PathLike[str] | os.PathLike[bytes] | int
 
 _NETNS_NAMES: Final = "/run/netns"  # where `ip netns add` puts them
 
@@ -51,7 +51,7 @@ def _netns_path(netns: NetworkNamespace, call: str) -> str:
             raise invalid(call, "netns", netns, "is no process id")
         return f"/proc/{netns}/ns/net"
     if isinstance(netns, os.PathLike):
-        return os.fspath(netns)
+        return os.fsdecode(netns)
     if not isinstance(netns, str):
         raise wrong_type(call, "netns", netns, "a name, a path, a process id or None")
     if "/" in netns:
@@ -65,7 +65,7 @@ class _Netns(NamedTuple):
     """An open namespace, and the name under which it may vanish."""
 
     fd: int = -1
-    path: str | None = None
+    path: bytes | None = None  # as the system has it: in no encoding
 
 
 @contextlib.contextmanager
@@ -82,7 +82,7 @@ def _opened(netns: NetworkNamespace | None, call: str) -> Iterator[_Netns]:
     except (OSError, ValueError) as error:
         raise _netns_error(error, call, f"netns={netns!r}: {path!r}") from None
     try:
-        yield _Netns(fd, path)
+        yield _Netns(fd, os.fsencode(path))
     finally:
         os.close(fd)
 

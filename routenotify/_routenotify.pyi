@@ -343,7 +343,7 @@ class Monitor:
         markers: bool = False,
         rcvbuf: int = 16777216,
         netns_fd: int = -1,
-        netns_path: str | None = None,
+        netns_path: bytes | None = None,
         program: Filter | None = None,
         room: Callable[[None], object] | None = None,
         names: dict[int, str] = {},

@@ -67,6 +67,18 @@ parse_program(struct rn_state *state, PyObject *program,
     return 0;
 }
 
+/* Bytes that are a name, or None.  0, or -1 with an exception. */
+static int
+parse_path(PyObject *path, struct options *options)
+{
+    char *text = NULL;
+    if (path != Py_None && PyBytes_AsStringAndSize(path, &text, NULL) < 0) {
+        return -1;
+    }
+    options->config.netns_path = text;
+    return 0;
+}
+
 static int
 parse_options(struct rn_state *state, PyObject *args, PyObject *kwargs,
               struct options *options)
@@ -79,6 +91,7 @@ parse_options(struct rn_state *state, PyObject *args, PyObject *kwargs,
                             "program",  "room",
                             "names",    NULL};
     PyObject *program = Py_None;
+    PyObject *path = Py_None;
     PyObject *family = state->held[RN_HELD_AF_UNSPEC];
     PyObject *capacity = NULL;
     PyObject *rcvbuf = NULL;
@@ -91,13 +104,14 @@ parse_options(struct rn_state *state, PyObject *args, PyObject *kwargs,
                                 .names = NULL};
     struct rn_config *config = &options->config;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|O$ppOOOpOizOOO!:RouteMonitor", names, &family,
+            args, kwargs, "|O$ppOOOpOiOOOO!:RouteMonitor", names, &family,
             &config->initial, &config->snapshot, &options->context,
             &options->filter, &capacity, &config->markers, &rcvbuf,
-            &config->netns_fd, &config->netns_path, &program, &options->room,
-            &PyDict_Type, &options->names) ||
+            &config->netns_fd, &path, &program, &options->room, &PyDict_Type,
+            &options->names) ||
         rn_family_parse(state, family, "RouteMonitor", "family",
                         &config->family) < 0 ||
+        parse_path(path, options) < 0 ||
         parse_program(state, program, options) < 0) {
         return -1;
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import ipaddress
+import os
 import pickle
 import select
 import signal
@@ -14,6 +15,7 @@ import threading
 import time
 import warnings
 import weakref
+from pathlib import Path
 
 import pytest
 import rnlab
@@ -618,6 +620,35 @@ def test_netns_takes_a_process_id(netns, open_monitor):
     assert NET == str(monitor.get(5).destination)
 
 
+class BytesPath:
+    """A path in bytes."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __fspath__(self):
+        """The bytes."""
+        return os.fsencode(self._path)
+
+
+@linux_only
+@pytest.mark.parametrize("kind", [os.fspath, Path, BytesPath])
+def test_netns_takes_a_path_in_no_encoding(netns, open_monitor, tmp_path, kind):
+    """A name is bytes to the system: such a one was a UnicodeEncodeError."""
+    other = netns.make_other()
+    other.veth("far0", "192.0.2.1/24")
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/n\xff")
+    Path(path).symlink_to(other.path)
+    monitor = open_monitor(netns=kind(path))
+    other.ip(f"route add {NET} dev far0")
+
+    assert NET == str(monitor.get(5).destination)
+    assert NET in {str(r.destination) for r in routenotify.routes(netns=kind(path))}
+    Path(path).unlink()
+    with pytest.raises(routenotify.MonitorClosed):
+        monitor.get(5)
+
+
 @linux_only
 @pytest.mark.parametrize(
     ("netns", "error", "code"),
@@ -631,6 +662,7 @@ def test_netns_takes_a_process_id(netns, open_monitor):
         ("..", routenotify.InvalidParameter, 87),
         ("a\0b", routenotify.InvalidParameter, 87),
         ("/a\0b", routenotify.InvalidParameter, 87),
+        ("/a\ud800b", routenotify.InvalidParameter, 87),
     ],
 )
 def test_a_namespace_that_is_none_is_an_error(netns, error, code):
