@@ -206,6 +206,37 @@ def test_waiting_costs_no_wake_ups(open_monitor):
     assert not reader_left
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_monitors_that_are_awaited_need_no_thread_of_their_own(system, open_monitor):
+    """One reads the kernel's news for all of them, and their loop waits."""
+    monitors = [open_monitor()]
+    threads = len(os.listdir("/proc/self/task"))
+    monitors += [open_monitor() for _ in range(49)]
+
+    async def one(monitor, way):
+        if way == 0:
+            return await monitor.aget()
+        if way == 1:
+            return await anext(aiter(monitor))
+        return (await anext(monitor.batches(debounce=0.001 * (way - 2))))[0]
+
+    async def main():
+        tasks = [
+            asyncio.create_task(one(monitor, at % 4))
+            for at, monitor in enumerate(monitors)
+        ]
+        await asyncio.sleep(0)
+        waiting = len(os.listdir("/proc/self/task"))
+        system.add(NET)
+        changes = await asyncio.gather(*tasks)
+        return waiting, changes, len(os.listdir("/proc/self/task"))
+
+    waiting, changes, after = run(main())
+
+    assert max(waiting, after) <= threads
+    assert {NET} == {str(change.destination) for change in changes}
+
+
 def test_one_loop_after_another(system, open_monitor):
     """A monitor outlives loops, and keeps none alive."""
     monitor = open_monitor()
