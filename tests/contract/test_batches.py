@@ -109,12 +109,15 @@ def test_batches_have_every_change_once_and_none_is_empty(
 
 @both
 def test_a_burst_makes_one_batch(system, open_monitor, asynchronous):
-    """When it is over for as long as debounce says."""
+    """When it is over for as long as debounce says; a busy machine may pause it."""
     monitor = open_monitor()
     with Feeder(lambda: system.add_many(nets(200))):
         got = collect(monitor, asynchronous, count=200, debounce=1.0)
+    times = [change.time_ns for change in itertools.chain(*got)]
+    pauses = sum(b - a >= 1_000_000_000 for a, b in itertools.pairwise(times))
 
-    assert [200] == [len(batch) for batch in got]
+    assert list(range(1, 201)) == sequences(got)
+    assert len(got) <= 1 + pauses
 
 
 @both
@@ -308,8 +311,7 @@ def test_max_none_takes_all(system, open_monitor):
     """In one batch."""
     monitor = open_monitor(capacity=64)
     system.add_many(nets(200))
-    while monitor.stats.received < 200:
-        time.sleep(0.001)
+    rnlab.wait_for(lambda: monitor.stats.queued == 200)
     (batch,) = collect(monitor, False, count=1, max=None)
 
     assert 200 == len(batch)
@@ -379,10 +381,12 @@ def test_batches_in_a_forked_child_say_so(open_monitor):
     monitor = open_monitor()
     child = os.fork()
     if child == 0:
+        status = 3
         try:
             next(monitor.batches(debounce=1))
         except MonitorClosed as error:
-            os._exit(0 if "fork" in str(error) else 2)
-        os._exit(3)
+            status = 0 if "fork" in str(error) else 2
+        finally:  # whatever it is: the session goes on in the parent alone
+            os._exit(status)
 
     assert 0 == os.waitpid(child, 0)[1]
