@@ -94,13 +94,15 @@ struct rn_compare {
     unsigned losing;   /* of these: being compared */
     unsigned marked;   /* of these: RESYNC markers are due */
     int marking;       /* RESYNC_BEGIN is out, RESYNC_END is not */
-    int family;        /* 4 or 6, being compared */
+    int family;        /* 4 or 6, being compared, or that was last */
     uint32_t sequence; /* nlmsg_seq of the request under way */
     unsigned parts;    /* datagrams of the dump */
     int failed;        /* the dump is worthless */
-    unsigned attempts; /* comparisons since the last that left no doubt */
     int64_t begun_ns;  /* CLOCK_MONOTONIC */
-    int64_t not_before_ns;
+    struct {
+        unsigned attempts; /* since the last that left no doubt */
+        int64_t not_before_ns;
+    } pace[2];  /* IPv4, IPv6: one that is noisy does not hold up the other */
     int narrow; /* the dump was asked for one table only */
 };
 

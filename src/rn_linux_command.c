@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "rn_alloc.h"
 #include "rn_linux.h"
@@ -82,8 +83,7 @@ static void
 compare_now(struct rn_source *source, int lost)
 {
     rn_linux_want(source, 3, lost);
-    source->compare.not_before_ns = 0;
-    source->compare.attempts = 0;
+    memset(source->compare.pace, 0, sizeof(source->compare.pace));
 }
 
 /* Its filter may want more of the table than the mirror knows. */
@@ -264,6 +264,19 @@ rn_linux_begun(struct rn_source *source, unsigned family)
     pthread_mutex_unlock(&source->lock);
 }
 
+/* Of each family that is still wanted enough was asked for the first table. */
+static int
+patience_over(const struct rn_compare *compare)
+{
+    for (unsigned family = 0; family < 2; family++) {
+        if (compare->wanted & 1u << family &&
+            compare->pace[family].attempts < PATIENCE) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 void
 rn_linux_compared(struct rn_source *source, unsigned family, size_t left)
 {
@@ -276,9 +289,8 @@ rn_linux_compared(struct rn_source *source, unsigned family, size_t left)
         c->families &= left ? ~0u : ~met;
     }
     pthread_mutex_unlock(&source->lock);
-    if (!source->loaded &&
-        (!compare->wanted || compare->attempts >= PATIENCE ||
-         rn_count_read(&source->resyncs) >= 4 * PATIENCE)) {
+    if (!source->loaded && (patience_over(compare) ||
+                            rn_count_read(&source->resyncs) >= 4 * PATIENCE)) {
         source->loaded = 1;
     }
     rn_linux_commands(source);

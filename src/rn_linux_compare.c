@@ -41,6 +41,29 @@ rn_linux_want(struct rn_source *source, unsigned families, int lost)
     }
 }
 
+static int64_t
+due_ns(const struct rn_compare *compare, int family, int64_t now)
+{
+    const unsigned at = family == 6;
+    const int64_t due = compare->pace[at].not_before_ns;
+
+    if (!(compare->wanted & 1u << at)) {
+        return INT64_MAX;
+    }
+    return due < now ? now : due;
+}
+
+/* What is due first; of both the one that was not compared last. */
+static int
+next_family(const struct rn_compare *compare, int64_t now)
+{
+    const int last = compare->family == 4 ? 4 : 6;
+    const int other = last == 4 ? 6 : 4;
+
+    return due_ns(compare, other, now) <= due_ns(compare, last, now) ? other
+                                                                     : last;
+}
+
 int
 rn_linux_compare_timeout(const struct rn_source *source)
 {
@@ -49,7 +72,8 @@ rn_linux_compare_timeout(const struct rn_source *source)
     if (compare->state != RN_COMPARE_IDLE || !compare->wanted) {
         return -1;
     }
-    int64_t left = compare->not_before_ns - rn_linux_steady_ns();
+    int64_t now = rn_linux_steady_ns();
+    int64_t left = due_ns(compare, next_family(compare, now), now) - now;
     return left <= 0 ? 0 : (int)(left / MS) + 1;
 }
 
@@ -111,11 +135,11 @@ static void
 back_off(struct rn_source *source)
 {
     struct rn_compare *compare = &source->compare;
-    unsigned shift = compare->attempts < 9 ? compare->attempts : 9;
-    int64_t wait = BACKOFF_FIRST << shift;
+    const unsigned at = compare->family == 6;
+    unsigned attempts = compare->pace[at].attempts++;
+    int64_t wait = BACKOFF_FIRST << (attempts < 9 ? attempts : 9);
 
-    compare->attempts++;
-    compare->not_before_ns =
+    compare->pace[at].not_before_ns =
         rn_linux_steady_ns() + (wait < BACKOFF_MAX ? wait : BACKOFF_MAX);
 }
 
@@ -192,8 +216,8 @@ rn_linux_compare_step(struct rn_source *source)
         source->overrun || rn_linux_compare_timeout(source) > 0) {
         return;
     }
-    compare->family = compare->wanted & 1 ? 4 : 6;
     compare->begun_ns = rn_linux_steady_ns();
+    compare->family = next_family(compare, compare->begun_ns);
     compare->failed = 0;
     compare->parts = 0;
     mark_begin(source);
@@ -329,14 +353,20 @@ dump_exact(const struct rn_source *source)
             !(compare->fresh & bit));
 }
 
-/* At most half of the time goes into comparing. */
+/* At most half of the time goes into comparing, but for the first table. */
 static void
-rest(struct rn_compare *compare)
+rest(struct rn_source *source)
 {
+    struct rn_compare *compare = &source->compare;
     int64_t now = rn_linux_steady_ns();
+    int64_t until = source->loaded ? now + (now - compare->begun_ns) : now;
 
-    compare->attempts = 0;
-    compare->not_before_ns = now + (now - compare->begun_ns);
+    compare->pace[compare->family == 6].attempts = 0;
+    for (int i = 0; i < 2; i++) {
+        if (compare->pace[i].not_before_ns < until) {
+            compare->pace[i].not_before_ns = until;
+        }
+    }
 }
 
 void
@@ -360,7 +390,7 @@ rn_linux_compare_empty(struct rn_source *source)
         compare->fresh |= left == SIZE_MAX ? bit : 0;
         back_off(source);
     } else {
-        rest(compare);
+        rest(source);
     }
     mark_end(source);
     /* Behind such a route nothing can be made sure. */
