@@ -197,7 +197,7 @@ def _apply(
         row = unpack(change.raw)._replace(
             type=ChangeType.ADD, cause=_SNAPSHOT, sequence=sequence, merged=1
         )
-        table[change.key] = _routenotify.RouteChange(row.pack())
+        table[change.key] = change._with(row.pack())
     elif change.type == ChangeType.DELETE:
         table.pop(change.key, None)
     elif change.type == ChangeType.RESYNC_BEGIN and change.cause == "memory":

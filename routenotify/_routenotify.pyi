@@ -85,7 +85,10 @@ class _Row:
     def raw(self) -> bytes:
         """The record itself, in this machine's byte order."""
     def __new__(cls, raw: ReadableBuffer, /) -> Self:
-        """From `raw`.
+        """From `raw`, as pickle does it: a row of the caller's own namespace.
+
+        The bytes name no namespace. `interface` and `complete()` of a row that a
+        monitor or `routes()` gave ask the one it is of; of this one, the caller's.
 
         Raises:
             ValueError: The bytes are no record.
@@ -99,6 +102,10 @@ class _Row:
         """
     def to_dict(self) -> dict[str, Any]:
         """What json.dumps() takes: addresses as strings, unknown as None."""
+    def __copy__(self) -> Self:
+        """Itself: it is immutable."""
+    def __deepcopy__(self, memo: object, /) -> Self:
+        """Itself: it is immutable."""
     def __reduce__(self) -> tuple[type[Self], tuple[bytes]]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -123,6 +130,8 @@ class RouteChange(_Row):
     @property
     def time_ns(self) -> int:
         """Wall clock of reception, nanoseconds since 1970."""
+    def _with(self, raw: ReadableBuffer, /) -> RouteChange:
+        """A RouteChange of other bytes, of the same system."""
 
 @final
 class Route(_Row):
@@ -199,7 +208,9 @@ class RouteBatch:
     """
 
     def __new__(cls, raw: ReadableBuffer, /) -> Self:
-        """From records one after the other, which are copied.
+        """From records one after the other, which are copied, as pickle does it.
+
+        The rows are of the caller's own namespace, which the records do not name.
 
         Raises:
             ValueError: The bytes are no records.
@@ -229,6 +240,10 @@ class RouteBatch:
         Raises:
             ModuleNotFoundError: numpy is not installed.
         """
+    def __copy__(self) -> Self:
+        """Itself: it is immutable."""
+    def __deepcopy__(self, memo: object, /) -> Self:
+        """Itself: it is immutable."""
     def __reduce__(self) -> tuple[type[Self], tuple[bytes]]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...

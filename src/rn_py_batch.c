@@ -406,6 +406,7 @@ static PyMethodDef batch_methods[] = {
     {"__buffer__", batch_buffer, METH_O,
      PyDoc_STR("__buffer__($self, flags, /)\n--\n\n"
                "A memoryview; for memoryview() itself.")},
+    RN_COPY_METHODS,
     {"__reduce__", batch_reduce, METH_NOARGS,
      PyDoc_STR("__reduce__($self, /)\n--\n\nHelper for pickle.")},
     {NULL, NULL, 0, NULL},

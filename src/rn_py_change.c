@@ -1,7 +1,7 @@
 /* rn_py_change.c - RouteChange and Route: immutable rows, decoded on demand.
  *
- * Neither takes part in garbage collection: they hold no Python object but
- * their type, which outlives them.
+ * Neither takes part in garbage collection.  They hold their type and a space:
+ * that of a recording has a dict, but of names, which lead to no row.
  */
 #include "rn_py_row.h"
 
@@ -38,7 +38,9 @@ raw_bytes(PyObject *self, void *size)
                                      (Py_ssize_t)(uintptr_t)size);
 }
 
-/* __reduce__: the type called with its raw bytes. */
+/* __reduce__: the type called with its raw bytes.  A namespace cannot go with
+ * them: the row that another process makes of them is of its caller's own.
+ */
 static PyObject *
 reduce_bytes(PyObject *self, size_t size)
 {
@@ -157,6 +159,18 @@ change_reduce(PyObject *self, PyObject *unused)
     return reduce_bytes(self, sizeof(struct rn_record));
 }
 
+/* Rows that the facade derives from a monitor's are of its system, too. */
+static PyObject *
+change_with(PyObject *self, PyObject *args)
+{
+    struct rn_record row;
+    if (parse_raw(args, NULL, "RouteChange", &row, sizeof(row)) < 0 ||
+        rn_row_check(&row) < 0) {
+        return NULL;
+    }
+    return rn_change_new(Py_TYPE(self), &row, rn_row_data(self)->space);
+}
+
 static PyObject *
 change_to_dict(PyObject *self, PyObject *unused)
 {
@@ -208,6 +222,10 @@ static PyMethodDef change_methods[] = {
      PyDoc_STR("to_dict($self, /)\n--\n\n"
                "What json.dumps() takes: names and addresses as strings, "
                "unknown as None.")},
+    {"_with", change_with, METH_VARARGS,
+     PyDoc_STR("_with($self, raw, /)\n--\n\n"
+               "A RouteChange of other bytes, of the same system.")},
+    RN_COPY_METHODS,
     {"__reduce__", change_reduce, METH_NOARGS,
      PyDoc_STR("__reduce__($self, /)\n--\n\nHelper for pickle.")},
     {NULL, NULL, 0, NULL},
@@ -453,6 +471,7 @@ static PyMethodDef route_methods[] = {
      PyDoc_STR("to_dict($self, /)\n--\n\n"
                "What json.dumps() takes: addresses as strings, unknown as "
                "None.")},
+    RN_COPY_METHODS,
     {"__reduce__", route_reduce, METH_NOARGS,
      PyDoc_STR("__reduce__($self, /)\n--\n\nHelper for pickle.")},
     {NULL, NULL, 0, NULL},

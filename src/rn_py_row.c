@@ -304,6 +304,13 @@ rn_text_of_route_type(PyObject *self, void *closure)
 }
 
 PyObject *
+rn_copy_self(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(self);
+}
+
+PyObject *
 rn_dict_of(PyObject *self, const struct rn_dict_entry *entries)
 {
     PyObject *dict = PyDict_New();

@@ -110,6 +110,21 @@ rn_get_key(PyObject *self, void *closure);
             NULL                                                             \
     }
 
+/* Immutable: a copy is the object itself.  By __reduce__ it would be one of the
+ * same bytes, but of the caller's namespace.
+ */
+PyObject *
+rn_copy_self(PyObject *self, PyObject *unused);
+
+#define RN_COPY_METHODS                                                \
+    {"__copy__", rn_copy_self, METH_NOARGS,                            \
+     PyDoc_STR("__copy__($self, /)\n--\n\nItself: it is immutable.")}, \
+    {                                                                  \
+        "__deepcopy__", rn_copy_self, METH_O,                          \
+            PyDoc_STR("__deepcopy__($self, memo, /)\n--\n\n"           \
+                      "Itself: it is immutable.")                      \
+    }
+
 /* An entry of to_dict(). */
 struct rn_dict_entry {
     const char *name;

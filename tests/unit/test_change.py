@@ -401,11 +401,23 @@ def test_pickle_gives_an_equal_row(protocol):
         assert type(one) is type(again)
 
 
-def test_copies_are_equal():
-    """Shallow and deep."""
-    one = change()
+@pytest.mark.parametrize("one", [change(), Route(route())], ids=["change", "route"])
+def test_a_copy_is_the_row_itself(one):
+    """One made of its bytes lost the namespace it was of."""
+    assert one is copy.copy(one)
+    assert one is copy.deepcopy(one)
+    assert one is copy.deepcopy([one])[0]
 
-    assert one == copy.copy(one) == copy.deepcopy(one)
+
+def test_a_row_derived_from_another_is_checked():
+    """The private way of a replay's snapshot; it takes what RouteChange() takes."""
+    one, other = change(), change("2001:db8::/32")
+
+    assert other == one._with(other.raw)
+    with pytest.raises(ValueError, match="128 bytes expected, got 127"):
+        one._with(other.raw[:-1])
+    with pytest.raises(ValueError, match="no record"):
+        one._with(record(prefix_length=33))
 
 
 # ---- Route ----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import os
 import select
@@ -164,6 +165,8 @@ def test_interfaces_have_the_names_of_the_recording(tmp_path):
 
     assert ("wan7", None) == (first.interface, second.interface)
     assert "wan7" == first.to_dict()["interface"]
+    # Copies were of the machine's own namespace: interface 1 is its lo.
+    assert "wan7" == copy.copy(first).interface == copy.deepcopy(first).interface
 
 
 def test_a_recorded_row_cannot_be_completed(small):
@@ -195,6 +198,21 @@ def test_a_snapshot_and_what_follows_is_the_table(tmp_path):
     assert snapshot.sequence >= 200
     assert {"snapshot"} == {row.cause for row in snapshot}
     assert {c.key for n, c in enumerate(many(300)) if n % 3} == table.keys()
+
+
+def test_rows_of_a_snapshot_are_of_the_recording(tmp_path):
+    """They were of this machine: interface 1 was lo, complete() asked the kernel."""
+    path = tmp_path / "r.jsonl"
+    path.write_text(
+        '{"type": "ADD", "destination": "10.0.0.0/8", "interface": "wan7", '
+        '"interface_index": 1}\n'
+    )
+    with routenotify.replay(path) as monitor:
+        (row,) = monitor.snapshot()
+
+    assert "wan7" == row.interface
+    with pytest.raises(routenotify.NotSupported, match="recording has no system"):
+        row.complete()
 
 
 def test_a_snapshot_forgets_what_the_recorded_monitor_forgot(tmp_path):
