@@ -23,6 +23,8 @@
  */
 #define REFILL 256u
 
+static_assert(RN_CHANNEL_NO_WAIT == RN_WAKE_FAILED, "passed on as it is");
+
 struct rn_channel {
     struct rn_ring ring; /* has its own lines */
 
@@ -486,6 +488,15 @@ int
 rn_channel_wait(struct rn_channel *channel, int timeout_ms)
 {
     return rn_wake_wait(&channel->wake, timeout_ms);
+}
+
+void
+rn_channel_wait_failed(struct rn_fail *fail)
+{
+    fail->code =
+        errno == EBADF ? RN_ERROR_INVALID_HANDLE : RN_ERROR_NOT_ENOUGH_MEMORY;
+    fail->os_error = errno;
+    fail->call = rn_wake_wait_call;
 }
 
 intptr_t

@@ -120,11 +120,20 @@ rn_channel_pending(struct rn_channel *channel);
 int
 rn_channel_settle(struct rn_channel *channel);
 
-/* rn_channel_wait - off the consumer's turn (no GIL): 1 woken, 0 time out,
- * -1 signal.  Counts as a waiter: rn_channel_end and close wake it.
+/* rn_channel_wait - off the consumer's turn (no GIL).  Counts as a waiter:
+ * rn_channel_end and close wake it.
+ * Return: 1 woken, 0 time out, -1 signal, RN_CHANNEL_NO_WAIT: see
+ * rn_channel_wait_failed.
  */
+#define RN_CHANNEL_NO_WAIT (-2)
 int
 rn_channel_wait(struct rn_channel *channel, int timeout_ms);
+
+/* rn_channel_wait_failed - what errno says of such a wait: the object cannot be
+ * waited for, since somebody closed it or the system allows no wait.
+ */
+void
+rn_channel_wait_failed(struct rn_fail *fail);
 
 /* The waitable object: eventfd or HANDLE. */
 intptr_t

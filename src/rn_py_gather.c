@@ -75,7 +75,6 @@ rn_monitor_wait(PyObject *self, PyObject *args)
     int gathered;
     double seconds;
     int ready = 0;
-    int woken = 1;
     if (!PyArg_ParseTuple(args, "pd:_wait", &gathered, &seconds)) {
         return NULL;
     }
@@ -85,17 +84,11 @@ rn_monitor_wait(PyObject *self, PyObject *args)
         RN_END_TURN()
     }
     if (ready == 0) {
-        RN_DETACH()
-        woken =
-            gathered
-                ? rn_channel_gather_wait(monitor->channel, slice_ms(seconds))
-                : rn_channel_wait(monitor->channel, slice_ms(seconds));
-        RN_ATTACH()
+        ready = rn_monitor_sleep(
+            monitor, gathered ? rn_channel_gather_wait : rn_channel_wait,
+            slice_ms(seconds));
     }
-    if (ready < 0 || (woken <= 0 && PyErr_CheckSignals() < 0)) {
-        return NULL;
-    }
-    return Py_NewRef(Py_None);
+    return ready < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 PyObject *

@@ -1,8 +1,9 @@
 /* rn_py_monitor.h - what a Monitor holds, for the files of the type.
  *
  * rn_py_open.c opens it, rn_py_take.c takes changes out of it, rn_py_gather.c
- * lets them gather, rn_py_ask.c asks for the table, rn_py_stats.c counts, rn_py_feed.c puts recorded changes
- * into one that has no provider, rn_py_monitor.c closes it and is the type.
+ * lets them gather, rn_py_ask.c asks for the table, rn_py_stats.c counts,
+ * rn_py_feed.c puts recorded changes into one that has no provider,
+ * rn_py_monitor.c closes it and is the type.
  */
 #ifndef RN_PY_MONITOR_H
 #define RN_PY_MONITOR_H
@@ -111,6 +112,17 @@ rn_monitor_claim(PyObject *self, const char *call, struct rn_notify **notify);
 #else
 #define RN_WAIT_SLICE_MS 86400000
 #endif
+
+/* rn_monitor_sleep - one wait, not in the object's turn, by rn_channel_wait or
+ * rn_channel_gather_wait.  Detaches; then handlers of signals run.  The monitor
+ * is open and, for the latter, gathers.
+ * Return: 0, however it ended; -1 with an exception: a handler's, or it cannot
+ * be waited for.
+ */
+int
+rn_monitor_sleep(struct rn_monitor *monitor,
+                 int (*wait)(struct rn_channel *channel, int timeout_ms),
+                 int timeout_ms);
 
 /* Slots, methods and attributes of the other files. */
 int

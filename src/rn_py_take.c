@@ -93,8 +93,9 @@ take_a_batch(struct rn_monitor *monitor, const struct wait *wait)
     return batch;
 }
 
-/* In the object's turn: what is wanted, or why there is none.  Leaves the wake
- * armed when it says RN_EMPTY.
+/* In the object's turn: what is wanted, or why there is none.  After
+ * RN_EMPTY the wake is armed; or it is set, because what came after the first
+ * look cancelled out before the second: then the wait ends at once.
  */
 static enum verdict
 take_or_arm(struct rn_monitor *monitor, struct wait *wait)
@@ -185,6 +186,30 @@ raise_ended(struct rn_monitor *monitor, const struct end_reason *reason,
                            "the system ended the notifications");
 }
 
+/* Signals are looked for however the wait ended: one that another thread took,
+ * or that came while this one was awake, ends none; and of several consumers
+ * one may be woken again and again for what another takes.
+ */
+int
+rn_monitor_sleep(struct rn_monitor *monitor,
+                 int (*wait)(struct rn_channel *channel, int timeout_ms),
+                 int timeout_ms)
+{
+    struct rn_fail fail;
+    int woken;
+    RN_DETACH()
+    woken = wait(monitor->channel, timeout_ms);
+    if (woken == RN_CHANNEL_NO_WAIT) {
+        rn_channel_wait_failed(&fail);
+    }
+    RN_ATTACH()
+    if (woken == RN_CHANNEL_NO_WAIT) {
+        (void)rn_raise(monitor->state, &fail);
+        return -1;
+    }
+    return PyErr_CheckSignals();
+}
+
 /* Return: RN_GOT, what is wanted; RN_EMPTY, time is up; RN_ENDED, the reason
  * stands; RN_FAILED, an exception is set.
  */
@@ -205,11 +230,7 @@ wait_for(PyObject *self, struct wait *wait)
         if (slice_ms <= 0) {
             return slice_ms < 0 ? RN_FAILED : RN_EMPTY;
         }
-        int woken;
-        RN_DETACH()
-        woken = rn_channel_wait(monitor->channel, slice_ms);
-        RN_ATTACH()
-        if (woken <= 0 && PyErr_CheckSignals() < 0) {
+        if (rn_monitor_sleep(monitor, rn_channel_wait, slice_ms) < 0) {
             return RN_FAILED;
         }
     }

@@ -31,8 +31,9 @@ struct rn_wake {
     intptr_t setter; /* POSIX: to write to, eventfd or a pipe's end */
 };
 
-/* What rn_wake_init asks the system for, as errors name it. */
+/* What rn_wake_init and rn_wake_wait ask the system for, as errors name it. */
 extern const char rn_wake_call[];
+extern const char rn_wake_wait_call[];
 
 /* 0, or -1 with errno (Linux) / GetLastError (Windows) as it is. */
 int
@@ -58,8 +59,11 @@ rn_wake_settle(struct rn_wake *wake, int (*nonempty)(void *), void *self);
 /* rn_wake_wait - block until set or timeout_ms passes (-1: for ever).  Any
  * number of threads; all are woken, and whoever finds nothing settles and
  * waits again.
- * Return: 1 set, 0 time out, -1 interrupted by a signal (Linux: EINTR).
+ * Return: 1 set, 0 time out, -1 interrupted by a signal (Linux: EINTR),
+ * RN_WAKE_FAILED: it cannot be waited for, errno (on Windows too) says why:
+ * EBADF, somebody else closed it.
  */
+#define RN_WAKE_FAILED (-2)
 int
 rn_wake_wait(struct rn_wake *wake, int timeout_ms);
 

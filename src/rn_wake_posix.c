@@ -37,11 +37,23 @@ rn_wake_clear(struct rn_wake *wake, int in_flight)
     }
 }
 
+const char rn_wake_wait_call[] = "poll";
+
+/* poll() also returns when there is nothing to wait for: taken for a wake-up
+ * that would be a loop at full speed.
+ */
 int
 rn_wake_wait(struct rn_wake *wake, int timeout_ms)
 {
     struct pollfd item = {.fd = (int)wake->object, .events = POLLIN};
     int ready = poll(&item, 1, timeout_ms);
 
-    return ready > 0 ? 1 : ready;
+    if (ready < 0) {
+        return errno == EINTR ? -1 : RN_WAKE_FAILED;
+    }
+    if (ready > 0 && (item.revents & POLLIN) == 0) {
+        errno = item.revents & POLLNVAL ? EBADF : EIO;
+        return RN_WAKE_FAILED;
+    }
+    return ready;
 }

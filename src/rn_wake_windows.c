@@ -1,6 +1,8 @@
 /* rn_wake_windows.c - the wake-up of rn_wake.h on a manual-reset event. */
 #include "rn_wake.h"
 
+#include <errno.h>
+
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
@@ -47,11 +49,18 @@ rn_wake_set(struct rn_wake *wake)
     (void)SetEvent(event_of(wake));
 }
 
+const char rn_wake_wait_call[] = "WaitForSingleObject";
+
 /* Ctrl-C does not end it: the caller waits in slices and looks in between. */
 int
 rn_wake_wait(struct rn_wake *wake, int timeout_ms)
 {
     DWORD limit = timeout_ms < 0 ? INFINITE : (DWORD)timeout_ms;
+    DWORD result = WaitForSingleObject(event_of(wake), limit);
 
-    return WaitForSingleObject(event_of(wake), limit) == WAIT_OBJECT_0;
+    if (result == WAIT_FAILED) {
+        errno = EBADF; /* the one reason there is */
+        return RN_WAKE_FAILED;
+    }
+    return result == WAIT_OBJECT_0;
 }

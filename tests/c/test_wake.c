@@ -162,6 +162,18 @@ test_signal_interrupts_wait(void)
     rn_wake_destroy(&queue.wake);
 }
 
+/* Taken for a wake-up it would be waited for again at once, for ever. */
+static void
+test_closed_object_is_no_wake_up(void)
+{
+    struct queue queue;
+
+    queue_init(&queue);
+    rn_wake_destroy(&queue.wake);
+    CHECK_EQ(RN_WAKE_FAILED, rn_wake_wait(&queue.wake, LOST_MS));
+    CHECK_EQ(EBADF, errno);
+}
+
 static void
 test_no_descriptors_left(void)
 {
@@ -296,6 +308,7 @@ main(void)
     test_late_signal_is_cleared();
     test_foreign_write_is_cleared();
     test_signal_interrupts_wait();
+    test_closed_object_is_no_wake_up();
     test_no_descriptors_left();
     test_put_against_settle(RN_ROUNDS(500000, 50000), seed);
     test_ping_pong(RN_ROUNDS(1000000, 50000));
