@@ -529,7 +529,7 @@ rn_channel_gather_wait(struct rn_channel *channel, int timeout_ms)
 intptr_t
 rn_channel_gather_object(struct rn_channel *channel)
 {
-    return channel->gathered.object;
+    return channel->can_gather ? channel->gathered.object : -1;
 }
 
 int

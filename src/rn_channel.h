@@ -148,7 +148,9 @@ rn_channel_object(struct rn_channel *channel);
 int
 rn_channel_gather(struct rn_channel *channel, uint64_t max);
 
-/* As rn_channel_wait and rn_channel_object, for that second object. */
+/* As rn_channel_wait and rn_channel_object, for that second object; the latter
+ * is -1, and there is nothing to wait for, before the first rn_channel_gather.
+ */
 int
 rn_channel_gather_wait(struct rn_channel *channel, int timeout_ms);
 intptr_t

@@ -48,24 +48,42 @@ rn_monitor_gather(PyObject *self, PyObject *max_object)
                          (long long)time_ns);
 }
 
+/* In the object's turn: the second object, or -1 with an exception. */
+static intptr_t
+gathering(struct rn_monitor *monitor)
+{
+    if (rn_monitor_usable(monitor, "batches") < 0) {
+        return -1;
+    }
+    intptr_t object = rn_channel_gather_object(monitor->channel);
+    if (object == -1) {
+        (void)rn_raise_code(monitor->state, RN_ERROR_INVALID_HANDLE, "batches",
+                            "nothing gathers before _gather()");
+    }
+    return object;
+}
+
 /* In the object's turn: -1 exception, 1 there is nothing to wait for. */
 static int
-arm(struct rn_monitor *monitor)
+arm(struct rn_monitor *monitor, int gathered)
 {
+    if (gathered) { /* armed by gather() */
+        return gathering(monitor) == -1 ? -1 : 0;
+    }
     if (rn_monitor_usable(monitor, "batches") < 0) {
         return -1;
     }
     return rn_channel_settle(monitor->channel) != 0;
 }
 
-/* Of one wait; callers come again for the rest. */
+/* Of one wait; callers come again for the rest.  What is no time is none. */
 static int
 slice_ms(double seconds)
 {
     if (seconds >= RN_WAIT_SLICE_MS / 1e3) {
         return RN_WAIT_SLICE_MS;
     }
-    return (int)ceil(seconds * 1e3);
+    return seconds > 0 ? (int)ceil(seconds * 1e3) : 0;
 }
 
 PyObject *
@@ -74,15 +92,13 @@ rn_monitor_wait(PyObject *self, PyObject *args)
     struct rn_monitor *monitor = rn_monitor_of(self);
     int gathered;
     double seconds;
-    int ready = 0;
+    int ready;
     if (!PyArg_ParseTuple(args, "pd:_wait", &gathered, &seconds)) {
         return NULL;
     }
-    if (!gathered) { /* the other object is armed by gather() */
-        RN_BEGIN_TURN(self)
-        ready = arm(monitor);
-        RN_END_TURN()
-    }
+    RN_BEGIN_TURN(self)
+    ready = arm(monitor, gathered);
+    RN_END_TURN()
     if (ready == 0) {
         ready = rn_monitor_sleep(
             monitor, gathered ? rn_channel_gather_wait : rn_channel_wait,
@@ -97,7 +113,7 @@ rn_monitor_gather_object(PyObject *self, PyObject *unused)
     (void)unused;
     intptr_t object;
     RN_BEGIN_TURN(self)
-    object = rn_channel_gather_object(rn_monitor_of(self)->channel);
+    object = gathering(rn_monitor_of(self));
     RN_END_TURN()
-    return PyLong_FromSsize_t((Py_ssize_t)object);
+    return object == -1 ? NULL : PyLong_FromSsize_t((Py_ssize_t)object);
 }

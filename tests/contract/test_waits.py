@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 import rnlab
 
 import routenotify
+from routenotify import RouteMonitor
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="wakes by an eventfd")
@@ -104,3 +106,79 @@ def test_a_wait_that_the_system_refuses_is_an_error(how, said, wait):
     )
 
     assert (0, said, "") == (done.returncode, done.stdout, done.stderr)
+
+
+# ---- what batches() and its asynchronous side wait by ----
+
+
+def test_a_monitor_that_was_never_opened_cannot_gather():
+    """These looked into a queue that is not there: a crash."""
+    for cls in (RouteMonitor, routenotify._routenotify.Monitor):
+        monitor = cls.__new__(cls)
+        for call in (
+            monitor._gather_object,
+            lambda monitor=monitor: monitor._wait(True, 0.01),
+            lambda monitor=monitor: monitor._wait(False, 0.01),
+            lambda monitor=monitor: monitor._gather(1),
+        ):
+            with pytest.raises(routenotify.MonitorClosed, match="never opened"):
+                call()
+
+
+@pytest.mark.kernel
+def test_what_does_not_gather_cannot_be_waited_for(open_monitor):
+    """It was descriptor 0, whatever that is."""
+    monitor = open_monitor()
+    for call in (monitor._gather_object, lambda: monitor._wait(True, 0.01)):
+        with pytest.raises(routenotify.RouteNotifyError, match="nothing gathers"):
+            call()
+    monitor._gather(1)
+
+    assert monitor._gather_object() not in (-1, 0)
+
+
+@pytest.mark.parametrize("seconds", [math.nan, -1.0, -1e300, -math.inf, 0])
+@pytest.mark.kernel
+def test_what_is_no_time_is_not_waited(open_monitor, seconds):
+    """A negative one was for ever, and NaN whatever the processor made of it."""
+    monitor = open_monitor()
+    monitor._gather(1)
+    done = threading.Event()
+
+    def wait():
+        for gathered in (True, False):
+            monitor._wait(gathered, seconds)
+        done.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+    assert done.wait(10)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@pytest.mark.kernel
+def test_a_forks_copy_cannot_gather(open_monitor):
+    """It would wait for, and clear, what is the parent's."""
+    monitor = open_monitor()
+    monitor._gather(1)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        refused = 0
+        for call in (
+            monitor._gather_object,
+            lambda: monitor._wait(True, 0.01),
+            lambda: monitor._wait(False, 0.01),
+        ):
+            try:
+                call()
+            except routenotify.MonitorClosed as error:
+                refused += "fork" in error.detail
+        os.write(write, bytes([refused]))
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(pid, 0)
+
+    assert b"\3" == said
