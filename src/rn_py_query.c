@@ -37,6 +37,7 @@ rn_family_parse(struct rn_state *state, PyObject *object, const char *call,
     return -1;
 }
 
+/* Not by a borrowed reference: the feeder's thread may replace the name. */
 static PyObject *
 check_family(PyObject *module, PyObject *args)
 {
@@ -56,12 +57,13 @@ static PyObject *
 recorded_name(uint32_t index, PyObject *names)
 {
     PyObject *key = PyLong_FromUnsignedLong(index);
-    PyObject *name = key == NULL ? NULL : PyDict_GetItemWithError(names, key);
+    PyObject *name = key == NULL ? NULL : PyObject_GetItem(names, key);
     Py_XDECREF(key);
-    if (name == NULL && PyErr_Occurred()) {
-        return NULL;
+    if (name == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
+        PyErr_Clear();
+        return Py_NewRef(Py_None);
     }
-    return Py_NewRef(name == NULL ? Py_None : name);
+    return name;
 }
 
 PyObject *
