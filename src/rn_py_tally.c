@@ -231,15 +231,22 @@ static PyObject *
 tally_number(PyObject *self, void *closure)
 {
     const char *base = (const char *)tally_of(self);
-    return PyLong_FromUnsignedLongLong(
-        *(const uint64_t *)(const void *)(base + (uintptr_t)closure));
+    uint64_t number;
+    RN_BEGIN_TURN(self)
+    number = *(const uint64_t *)(const void *)(base + (uintptr_t)closure);
+    RN_END_TURN()
+    return PyLong_FromUnsignedLongLong(number);
 }
 
 static PyObject *
 tally_destinations(PyObject *self, void *closure)
 {
     (void)closure;
-    return PyLong_FromUnsignedLong(tally_of(self)->destinations.used);
+    uint32_t used;
+    RN_BEGIN_TURN(self)
+    used = tally_of(self)->destinations.used;
+    RN_END_TURN()
+    return PyLong_FromUnsignedLong(used);
 }
 
 #define TALLY_NUMBER(name, doc)                     \
