@@ -12,7 +12,7 @@
 int
 rn_monitor_tell_feeder(struct rn_monitor *monitor)
 {
-    if (monitor->room == NULL || monitor->phase == RN_PHASE_FORKED) {
+    if (monitor->room == NULL) {
         return 0;
     }
     PyObject *result =
@@ -122,7 +122,9 @@ rn_monitor_feed_end(PyObject *self, PyObject *failure)
     return failed ? NULL : Py_NewRef(Py_None);
 }
 
-/* The parent's wake object is this process's too: not to be touched. */
+/* The parent's wake object is this process's too: not to be touched.  And the
+ * feeder, of whose queue room is a method, has no thread here to be told.
+ */
 PyObject *
 rn_monitor_feed_fork(PyObject *self, PyObject *unused)
 {
@@ -130,6 +132,7 @@ rn_monitor_feed_fork(PyObject *self, PyObject *unused)
     struct rn_monitor *monitor = rn_monitor_of(self);
     if (monitor->room != NULL && monitor->phase != RN_PHASE_NEW) {
         monitor->phase = RN_PHASE_FORKED;
+        Py_CLEAR(monitor->room);
     }
     return Py_NewRef(Py_None);
 }

@@ -73,7 +73,7 @@ close_forked(struct rn_monitor *monitor)
 static void
 end_channel(struct rn_monitor *monitor)
 {
-    if (!monitor->quiet) {
+    if (rn_load_relaxed(&monitor->quiet) == 0) {
         rn_channel_end(monitor->channel, RN_NO_ERROR, NULL);
     }
 }
@@ -194,9 +194,7 @@ static PyObject *
 monitor_quieten(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    RN_BEGIN_TURN(self)
-    rn_monitor_of(self)->quiet = 1;
-    RN_END_TURN()
+    rn_store_release(&rn_monitor_of(self)->quiet, 1);
     return Py_NewRef(Py_None);
 }
 

@@ -19,9 +19,13 @@ enum rn_phase {
 };
 
 /* Every member is read and written in the object's turn (RN_BEGIN_TURN), but
- * state, channel, space and gate, which do not change once the monitor is
- * open.  The channel lives as long as the object, so whoever is inside one of
- * its methods may use it detached.
+ * - state, channel, space, gate and room, which do not change once the monitor
+ *   is open (in a forked child room goes before it has a second thread);
+ * - failure, which stands once rn_channel_ended says that it ended;
+ * - quiet, an atomic, and leaked, which the one closer writes and dealloc reads;
+ * and in finalizer and destructor, which have no turn to share.  The channel
+ * lives as long as the object, so whoever is inside one of its methods may use
+ * it detached.
  */
 struct rn_monitor {
     struct rn_state *state; /* borrowed: the type holds its module */
@@ -37,8 +41,9 @@ struct rn_monitor {
     PyThread_type_lock gate;
     enum rn_phase phase;
     int watched; /* fileno() was called: the wake object must be exact */
-    int quiet;   /* close() wakes no waiter: the interpreter ends */
-    int leaked;  /* a failed deregistration: the channel stays for ever */
+    rn_atomic_u32 quiet; /* 1: close() wakes no waiter, the interpreter ends;
+                          * a hint, and so relaxed: a close under way may wake */
+    int leaked; /* a failed deregistration: the channel stays for ever */
     struct rn_provider_stats last; /* when it was closed */
     /* A replay's only, which has no notify and is its own provider: called
      * with None once there is room again, if wanting; NULL: a live one.
