@@ -124,6 +124,16 @@ rn_channel_failed(void)
     return errno == ENOMEM ? "malloc" : rn_wake_call;
 }
 
+/* The producer, which the fork did not bring here, may have been within a call
+ * that makes, moves or frees the map's memory: then its pointers are to what is
+ * freed already.  No order of stores could tell, so the map's memory is left.
+ */
+void
+rn_channel_forked(struct rn_channel *channel)
+{
+    rn_spill_init(&channel->spill);
+}
+
 /* Takes no lock: in a forked child its holder may not exist. */
 void
 rn_channel_free(struct rn_channel *channel)

@@ -47,6 +47,12 @@ rn_channel_new(const struct rn_channel_config *config);
 const char *
 rn_channel_failed(void);
 
+/* rn_channel_forked - in a forked child, before rn_channel_free: the copy of a
+ * channel whose producer may have been at work at the fork.
+ */
+void
+rn_channel_forked(struct rn_channel *channel);
+
 /* Only when neither side can call any more. */
 void
 rn_channel_free(struct rn_channel *channel);

@@ -397,10 +397,14 @@ monitor_dealloc(PyObject *self)
 {
     struct rn_monitor *monitor = rn_monitor_of(self);
     PyTypeObject *type = Py_TYPE(self);
+    int forked = rn_monitor_forked(monitor);
     PyObject_GC_UnTrack(self);
     close_dying(monitor);
     (void)monitor_clear(self);
     if (monitor->channel != NULL && !monitor->leaked) {
+        if (forked) {
+            rn_channel_forked(monitor->channel);
+        }
         rn_channel_free(monitor->channel);
     }
     rn_space_unref(monitor->space);

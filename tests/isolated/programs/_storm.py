@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import tempfile
@@ -27,11 +28,16 @@ def lines(verb: str, count: int, block: int = 10) -> list[str]:
     ]
 
 
-def endless(routes: int = 2000) -> int:
-    """Add and remove routes for as long as this process lives; a process id."""
+def endless(routes: int = 2000, *, flapping: bool = False) -> int:
+    """Add and remove routes for as long as this process lives; a process id.
+
+    Flapping: each is removed before the next is added.
+    """
+    changes = lines("add", routes), lines("del", routes)
+    one_by_one = itertools.chain(*zip(*changes, strict=True))
     with tempfile.NamedTemporaryFile("w", suffix=".batch", delete=False) as file:
-        file.writelines(f"{line}\n" for line in lines("add", routes))
-        file.writelines(f"{line}\n" for line in lines("del", routes))
+        for line in one_by_one if flapping else itertools.chain(*changes):
+            file.write(f"{line}\n")
     script = (
         f"trap 'rm {file.name}; exit' TERM; exec >/dev/null 2>&1\n"
         f"while kill -0 {os.getpid()} && ip -batch {file.name}; do :; done\n"
@@ -42,9 +48,9 @@ def endless(routes: int = 2000) -> int:
 
 
 @contextlib.contextmanager
-def storm(routes: int = 2000) -> Iterator[None]:
+def storm(routes: int = 2000, *, flapping: bool = False) -> Iterator[None]:
     """Add and remove routes for as long as the block runs."""
-    process = endless(routes)
+    process = endless(routes, flapping=flapping)
     try:
         yield
     finally:
