@@ -429,6 +429,9 @@ class Monitor:
 
         And once the monitor is closed. Not to be read from.
 
+        When the last that is queued, behind a full queue, cancels out (an ADD and
+        its DELETE), it stays readable until poll() or drain() has found nothing.
+
         Raises:
             NotSupported: On Windows.
             MonitorClosed: Closed.

@@ -488,6 +488,10 @@ nonempty_or_ended(void *self)
     return nonempty(channel) || rn_load_acquire(&channel->ended) != 0;
 }
 
+/* Of a set object only this makes a clear one.  So it stays set, until the
+ * consumer looks, when the producer cancels the last of the map: were it to
+ * clear the object itself, it could do so after the consumer set it anew.
+ */
 int
 rn_channel_settle(struct rn_channel *channel)
 {

@@ -467,7 +467,9 @@ static PyMethodDef monitor_methods[] = {
      PyDoc_STR("fileno($self, /)\n--\n\n"
                "A descriptor that is readable exactly while something is "
                "queued, and\nonce the monitor is closed. Not to be read "
-               "from. Linux.")},
+               "from. Linux.\n\nWhen what is queued behind a full queue "
+               "cancels out, it stays readable\nuntil poll() or drain() has "
+               "found nothing.")},
     {"close", monitor_close, METH_NOARGS,
      PyDoc_STR("close($self, /)\n--\n\n"
                "End the notifications and wake every waiter. Idempotent, "

@@ -301,6 +301,30 @@ test_end(void)
     rn_channel_free(channel);
 }
 
+/* The last of the map cancels out: the object stays set until the consumer
+ * looks, and is clear from then on.
+ */
+static void
+test_cancelled_out_wakes_once(void)
+{
+    struct rn_channel *channel = new_channel(2);
+    struct rn_record out[4];
+
+    for (uint32_t row = 1; row <= 3; row++) {
+        emit(channel, RN_ADD, row);
+    }
+    CHECK(rn_channel_settle(channel));
+    CHECK_EQ(2, rn_channel_take(channel, out, 2)); /* no more: the map stays */
+    CHECK(rn_channel_settle(channel));
+    emit(channel, RN_DELETE, 3);
+    rn_channel_flush(channel);
+    CHECK(!rn_channel_pending(channel));
+    CHECK(rn_channel_wait(channel, 0) == 1);
+    CHECK(!rn_channel_settle(channel));
+    CHECK(rn_channel_wait(channel, 0) == 0);
+    rn_channel_free(channel);
+}
+
 /* A flush with nothing new leaves the object alone. */
 static void
 test_flush_only_after_something(void)
@@ -602,6 +626,7 @@ main(void)
     test_mark();
     test_repeat();
     test_end();
+    test_cancelled_out_wakes_once();
     test_flush_only_after_something();
     test_gather();
     for (uint32_t capacity = 2; capacity <= 256; capacity *= 2) {
