@@ -22,19 +22,6 @@ row_at(const struct rn_span *rows, size_t index)
     return (const void *)(rows->first + (ptrdiff_t)index * rows->stride);
 }
 
-static inline int
-said(const struct rn_record *record)
-{
-    return (record->fields & RN_HAS_ATTRIBUTES) != 0;
-}
-
-/* Windows says metric and protocol at most. */
-static inline int
-said_table(const struct rn_record *record)
-{
-    return said(record) && (record->fields & RN_HAS_NO_TABLE) == 0;
-}
-
 /* ---- null or not ---- */
 
 static inline void
@@ -55,9 +42,9 @@ obeys(enum rn_null_rule rule, const struct rn_record *record,
     case RN_NULL_MARKER:
         return record->ip_version != 0;
     case RN_NULL_UNSAID:
-        return said(record);
+        return rn_said(record);
     case RN_NULL_UNSAID_TABLE:
-        return said_table(record);
+        return rn_said_table(record);
     case RN_NULL_ZERO:
         return memcmp(value, zero, size) != 0;
     default:
@@ -120,7 +107,7 @@ fill_weight(const struct rn_column *column, struct rn_cells *cells,
     for (size_t i = from; i < to; i++) {
         const struct rn_record *record = row_at(rows, i);
         out[i] = (uint16_t)(record->weight + 1u);
-        note(cells, i, said_table(record));
+        note(cells, i, rn_said_table(record));
     }
     return 0;
 }
@@ -165,7 +152,7 @@ name_of_family(unsigned number)
 static int
 number_of_route_type(const struct rn_record *record)
 {
-    if (!said_table(record)) {
+    if (!rn_said_table(record)) {
         return -1;
     }
     return record->route_type < ROUTE_TYPES ? record->route_type : ROUTE_TYPES;
@@ -182,25 +169,6 @@ static int
 number_of_cause(const struct rn_record *record)
 {
     return record->cause < RN_CAUSE_COUNT ? record->cause : RN_CAUSE_COUNT;
-}
-
-/* RFC 4191: 0 medium, 1 high, 3 low; 2 is reserved. */
-static int
-number_of_preference(const struct rn_record *record)
-{
-    static const int8_t numbers[4] = {1, 2, -1, 0};
-    if (record->ip_version != 6 || !said_table(record)) {
-        return -1;
-    }
-    return numbers[(record->fields & RN_PREFERENCE_MASK) >>
-                   RN_PREFERENCE_SHIFT];
-}
-
-static const char *
-name_of_preference(unsigned number)
-{
-    static const char *const names[3] = {"low", "medium", "high"};
-    return names[number];
 }
 
 static int
@@ -242,8 +210,7 @@ text_of_next_hop(const struct rn_record *record, char *out)
 static int
 text_of_source(const struct rn_record *record, char *out)
 {
-    if (record->ip_version != 6 || (record->source_length == 0 &&
-                                    memcmp(record->source, zero, 16) == 0)) {
+    if (!rn_has_source(record)) {
         return -1;
     }
     return rn_text_prefix(6, record->source, record->source_length, out);
@@ -252,7 +219,7 @@ text_of_source(const struct rn_record *record, char *out)
 static int
 text_of_preferred_source(const struct rn_record *record, char *out)
 {
-    if (record->ip_version == 0 || memcmp(record->prefsrc, zero, 16) == 0) {
+    if (!rn_has_prefsrc(record)) {
         return -1;
     }
     return rn_text_address(record->ip_version, record->prefsrc, out);
@@ -310,17 +277,16 @@ fill_text(const struct rn_column *column, struct rn_cells *cells,
         #title, "u", fill_text, RN_NULL_OWN, 0, 0, text_of_##title, NULL, 0, \
             NULL                                                             \
     }
-#define NAMES(title, rule, count, name_of)                                   \
+#define NAMES(title, rule, number_of, count, name_of)                        \
     {                                                                        \
-        #title, "c", fill_names, rule, 0, 1, NULL, number_of_##title, count, \
-            name_of                                                          \
+        #title, "c", fill_names, rule, 0, 1, NULL, number_of, count, name_of \
     }
 
 /* What most people look at first; what one is sometimes glad of after it. */
 const struct rn_column rn_columns[RN_COLUMNS] = {
     COPY("time_ns", "tsn:UTC", time_ns, RN_NULL_NEVER),
-    NAMES(type, RN_NULL_NEVER, 8, name_of_type),
-    NAMES(family, RN_NULL_OWN, 2, name_of_family),
+    NAMES(type, RN_NULL_NEVER, number_of_type, 8, name_of_type),
+    NAMES(family, RN_NULL_OWN, number_of_family, 2, name_of_family),
     TEXT(destination),
     COPY("prefix_length", "C", prefix_length, RN_NULL_MARKER),
     TEXT(next_hop),
@@ -328,8 +294,10 @@ const struct rn_column rn_columns[RN_COLUMNS] = {
     COPY("table", "I", table, RN_NULL_UNSAID_TABLE),
     COPY("protocol", "S", protocol, RN_NULL_UNSAID),
     COPY("metric", "I", metric, RN_NULL_UNSAID),
-    NAMES(route_type, RN_NULL_OWN, ROUTE_TYPES + 1, name_of_route_type),
-    NAMES(cause, RN_NULL_NEVER, RN_CAUSE_COUNT + 1, rn_cause_name),
+    NAMES(route_type, RN_NULL_OWN, number_of_route_type, ROUTE_TYPES + 1,
+          name_of_route_type),
+    NAMES(cause, RN_NULL_NEVER, number_of_cause, RN_CAUSE_COUNT + 1,
+          rn_cause_name),
     COPY("sequence", "L", sequence, RN_NULL_NEVER),
     COPY("merged", "I", merged, RN_NULL_NEVER),
     COPY("destination_bytes", "w:16", destination, RN_NULL_MARKER),
@@ -341,7 +309,7 @@ const struct rn_column rn_columns[RN_COLUMNS] = {
     {"weight", "S", fill_weight, RN_NULL_OWN, 0, 2, NULL, NULL, 0, NULL},
     COPY("nexthop_id", "I", nexthop_id, RN_NULL_ZERO),
     COPY("flags", "C", flags, RN_NULL_NEVER),
-    NAMES(preference, RN_NULL_OWN, 3, name_of_preference),
+    NAMES(preference, RN_NULL_OWN, rn_preference, 3, rn_preference_name),
     COPY("ordinal", "S", ordinal, RN_NULL_NEVER),
     COPY("interface_luid", "L", interface_luid, RN_NULL_ZERO),
 };

@@ -81,18 +81,16 @@ static int
 term(const struct question *q, const struct rn_filter_node *node)
 {
     const struct rn_record *record = q->record;
-    const int said = record->fields & RN_HAS_ATTRIBUTES;
-    const int all_said = said && !(record->fields & RN_HAS_NO_TABLE);
 
     switch (node->op) {
     case RN_FILTER_TABLE:
-        return all_said && has_number(node, record->table);
+        return rn_said_table(record) && has_number(node, record->table);
     case RN_FILTER_INTERFACE:
         return has_number(node, record->interface_index);
     case RN_FILTER_PROTOCOL:
-        return said && has_number(node, record->protocol);
+        return rn_said(record) && has_number(node, record->protocol);
     case RN_FILTER_ROUTE_TYPE:
-        return all_said && has_number(node, record->route_type);
+        return rn_said_table(record) && has_number(node, record->route_type);
     case RN_FILTER_CHANGE_TYPE:
         return has_number(node, (uint32_t)q->type);
     default:

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* MIB_NOTIFICATION_TYPE (netioapi.h); markers of our own start at 16. */
 enum rn_type {
@@ -97,6 +98,53 @@ static_assert(offsetof(struct rn_record, interface_index) == 88, "layout");
 static_assert(offsetof(struct rn_record, protocol) == 112, "layout");
 static_assert(offsetof(struct rn_record, type) == 116, "layout");
 static_assert(offsetof(struct rn_record, weight) == 127, "layout");
+
+/* rn_said - were metric and protocol said? */
+static inline int
+rn_said(const struct rn_record *record)
+{
+    return (record->fields & RN_HAS_ATTRIBUTES) != 0;
+}
+
+/* rn_said_table - and all the rest?  Windows has one table, and no types, scopes
+ * and preferences of routes.
+ */
+static inline int
+rn_said_table(const struct rn_record *record)
+{
+    return rn_said(record) && (record->fields & RN_HAS_NO_TABLE) == 0;
+}
+
+/* rn_has_source - is the row for packets from an IPv6 source prefix only? */
+static inline int
+rn_has_source(const struct rn_record *record)
+{
+    static const uint8_t zero[16];
+    return record->ip_version == 6 && (record->source_length != 0 ||
+                                       memcmp(record->source, zero, 16) != 0);
+}
+
+static inline int
+rn_has_prefsrc(const struct rn_record *record)
+{
+    static const uint8_t zero[16];
+    return record->ip_version != 0 && memcmp(record->prefsrc, zero, 16) != 0;
+}
+
+/* rn_preference - the router preference of an IPv6 row: 0 low, 1 medium, 2 high;
+ * -1: not said.
+ */
+static inline int
+rn_preference(const struct rn_record *record)
+{
+    /* RFC 4191: 0 medium, 1 high, 3 low; 2 is reserved. */
+    static const int8_t numbers[4] = {1, 2, -1, 0};
+    if (record->ip_version != 6 || !rn_said_table(record)) {
+        return -1;
+    }
+    return numbers[(record->fields & RN_PREFERENCE_MASK) >>
+                   RN_PREFERENCE_SHIFT];
+}
 
 /* A PARAMETER on its way to a sink tells what the row's protocol and type were
  * if they changed, where the channel will stamp the sequence: its filter may

@@ -367,30 +367,6 @@ route_reduce(PyObject *self, PyObject *unused)
 }
 
 static PyObject *
-text_of_preferred_source(PyObject *self, void *closure)
-{
-    PyObject *address = rn_get_preferred_source(self, closure);
-    if (address == NULL || address == Py_None) {
-        return address;
-    }
-    PyObject *text = PyObject_Str(address);
-    Py_DECREF(address);
-    return text;
-}
-
-static PyObject *
-text_of_source(PyObject *self, void *closure)
-{
-    PyObject *network = rn_get_source(self, closure);
-    if (network == NULL || network == Py_None) {
-        return network;
-    }
-    PyObject *text = PyObject_Str(network);
-    Py_DECREF(network);
-    return text;
-}
-
-static PyObject *
 route_to_dict(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -406,8 +382,8 @@ route_to_dict(PyObject *self, PyObject *unused)
          RN_MEMBER(rn_record, protocol, RN_RULE_SAID)},
         {"metric", rn_get_number, RN_MEMBER(rn_record, metric, RN_RULE_SAID)},
         {"route_type", rn_text_of_route_type, NULL},
-        {"preferred_source", text_of_preferred_source, NULL},
-        {"source", text_of_source, NULL},
+        {"preferred_source", rn_text_of_preferred_source, NULL},
+        {"source", rn_text_of_source, NULL},
         {"scope", rn_get_number, RN_MEMBER(rn_record, scope, RN_RULE_TABLE)},
         {"tos", rn_get_number, RN_MEMBER(rn_record, tos, RN_RULE_TABLE)},
         {"mtu", rn_get_number, RN_MEMBER(rn_record, mtu, RN_RULE_NONZERO)},

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const uint8_t zero[16];
-
 static inline PyObject *
 none(void)
 {
@@ -24,19 +22,6 @@ static inline struct rn_state *
 state_of(PyObject *self)
 {
     return PyType_GetModuleState(Py_TYPE(self));
-}
-
-static int
-said(const struct rn_record *row)
-{
-    return (row->fields & RN_HAS_ATTRIBUTES) != 0;
-}
-
-/* Windows has one table, and no types, scopes and preferences of routes. */
-static int
-said_table(const struct rn_record *row)
-{
-    return said(row) && !(row->fields & RN_HAS_NO_TABLE);
 }
 
 static uint64_t
@@ -73,8 +58,8 @@ rn_get_number(PyObject *self, void *closure)
 {
     uint64_t value = load_member(self, closure);
     enum rn_rule rule = (enum rn_rule)((uintptr_t)closure >> 24);
-    if ((rule == RN_RULE_SAID && !said(row_of(self))) ||
-        (rule == RN_RULE_TABLE && !said_table(row_of(self))) ||
+    if ((rule == RN_RULE_SAID && !rn_said(row_of(self))) ||
+        (rule == RN_RULE_TABLE && !rn_said_table(row_of(self))) ||
         (rule == RN_RULE_NONZERO && value == 0) ||
         (rule == RN_RULE_KNOWN && value == RN_UNKNOWN32)) {
         return none();
@@ -120,19 +105,12 @@ rn_get_destination(PyObject *self, void *closure)
     return network_object(self, row->destination, row->prefix_length);
 }
 
-static int
-has_source(const struct rn_record *row)
-{
-    return row->ip_version == 6 &&
-           (row->source_length != 0 || memcmp(row->source, zero, 16) != 0);
-}
-
 PyObject *
 rn_get_source(PyObject *self, void *closure)
 {
     (void)closure;
     const struct rn_record *row = row_of(self);
-    if (!has_source(row)) {
+    if (!rn_has_source(row)) {
         return none();
     }
     return network_object(self, row->source, row->source_length);
@@ -155,7 +133,7 @@ rn_get_preferred_source(PyObject *self, void *closure)
 {
     (void)closure;
     const struct rn_record *row = row_of(self);
-    if (row->ip_version == 0 || memcmp(row->prefsrc, zero, 16) == 0) {
+    if (!rn_has_prefsrc(row)) {
         return none();
     }
     return rn_address_object(state_of(self), row->ip_version, row->prefsrc);
@@ -186,7 +164,7 @@ rn_get_route_type(PyObject *self, void *closure)
 {
     (void)closure;
     const struct rn_record *row = row_of(self);
-    if (!said_table(row)) {
+    if (!rn_said_table(row)) {
         return none();
     }
     if (RN_HELD_ROUTE_TYPE_0 + row->route_type < RN_HELD_COUNT) {
@@ -201,21 +179,17 @@ rn_get_weight(PyObject *self, void *closure)
 {
     (void)closure;
     const struct rn_record *row = row_of(self);
-    return said_table(row) ? PyLong_FromLong(row->weight + 1) : none();
+    return rn_said_table(row) ? PyLong_FromLong(row->weight + 1) : none();
 }
 
 PyObject *
 rn_get_preference(PyObject *self, void *closure)
 {
     (void)closure;
-    static const char *const names[4] = {"medium", "high", NULL, "low"};
-    const struct rn_record *row = row_of(self);
-    const char *name =
-        names[(row->fields & RN_PREFERENCE_MASK) >> RN_PREFERENCE_SHIFT];
-    if (row->ip_version != 6 || !said_table(row) || name == NULL) {
-        return none();
-    }
-    return PyUnicode_FromString(name);
+    int preference = rn_preference(row_of(self));
+    return preference < 0 ? none()
+                          : PyUnicode_FromString(
+                                rn_preference_name((unsigned)preference));
 }
 
 /* An address as text, or None. */
@@ -247,9 +221,7 @@ rn_get_key(PyObject *self, void *closure)
     if (row->ip_version == 0) {
         return PyTuple_New(0);
     }
-    PyObject *source = has_source(row)
-                           ? prefix_text(6, row->source, row->source_length)
-                           : none();
+    PyObject *source = rn_text_of_source(self, NULL);
     /* "N" takes the references over, also when one of them is NULL. */
     return Py_BuildValue(
         "(ikNNiINIKi)", (int)row->ip_version, (unsigned long)row->table,
@@ -280,6 +252,24 @@ rn_text_of_next_hop(PyObject *self, void *closure)
 }
 
 PyObject *
+rn_text_of_source(PyObject *self, void *closure)
+{
+    (void)closure;
+    const struct rn_record *row = row_of(self);
+    return rn_has_source(row) ? prefix_text(6, row->source, row->source_length)
+                              : none();
+}
+
+PyObject *
+rn_text_of_preferred_source(PyObject *self, void *closure)
+{
+    (void)closure;
+    const struct rn_record *row = row_of(self);
+    return text_or_none(rn_has_prefsrc(row) ? row->ip_version : 0,
+                        row->prefsrc);
+}
+
+PyObject *
 rn_text_of_family(PyObject *self, void *closure)
 {
     (void)closure;
@@ -295,7 +285,7 @@ rn_text_of_route_type(PyObject *self, void *closure)
 {
     (void)closure;
     const struct rn_record *row = row_of(self);
-    if (!said_table(row)) {
+    if (!rn_said_table(row)) {
         return none();
     }
     const char *name = rn_route_type_name(row->route_type);
@@ -344,7 +334,7 @@ rn_row_text(const struct rn_record *row, char out[RN_ROW_TEXT_SIZE])
         at += snprintf(at, (size_t)(end - at), " dev %u",
                        (unsigned)row->interface_index);
     }
-    if (said(row)) {
+    if (rn_said(row)) {
         snprintf(at, (size_t)(end - at), " table %u metric %u",
                  (unsigned)row->table, (unsigned)row->metric);
     }

@@ -138,6 +138,10 @@ rn_text_of_destination(PyObject *self, void *closure);
 PyObject *
 rn_text_of_next_hop(PyObject *self, void *closure);
 PyObject *
+rn_text_of_source(PyObject *self, void *closure);
+PyObject *
+rn_text_of_preferred_source(PyObject *self, void *closure);
+PyObject *
 rn_text_of_family(PyObject *self, void *closure);
 PyObject *
 rn_text_of_route_type(PyObject *self, void *closure);

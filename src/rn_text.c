@@ -66,6 +66,14 @@ rn_route_type_name(unsigned route_type)
     return route_type < count ? route_type_names[route_type] : NULL;
 }
 
+const char *
+rn_preference_name(unsigned preference)
+{
+    static const char *const names[] = {"low", "medium", "high"};
+    return preference < sizeof(names) / sizeof(names[0]) ? names[preference]
+                                                         : "unknown";
+}
+
 /* The longest run of zero groups, the first of equals; shorter than two is
  * none (RFC 5952).  Return: its length, *start where.
  */

@@ -20,6 +20,9 @@ const char *
 rn_cause_name(unsigned cause);
 const char *
 rn_type_name(unsigned type);
+/* By what rn_preference says, 0 to 2. */
+const char *
+rn_preference_name(unsigned preference);
 /* NULL for a number iproute2 has no name for. */
 const char *
 rn_route_type_name(unsigned route_type);
