@@ -144,6 +144,11 @@ put_ipv6(char *at, const uint8_t *bytes)
     }
     int start = 8;
     int run = zero_run(groups, &start);
+    if (start == 0 && run == 5 && groups[5] == 0xffff) {
+        static const char mapped[] = "::ffff:";
+        memcpy(at, mapped, sizeof(mapped) - 1);
+        return put_ipv4(at + sizeof(mapped) - 1, bytes + 12);
+    }
     for (int i = 0; i < 8; i++) {
         if (i == start) {
             *at++ = ':';
