@@ -1,4 +1,6 @@
-/* rn_alloc.h - where mirror memory comes from; tests make it run out here. */
+/* rn_alloc.h - malloc, where tests can make it fail: for whatever grows with
+ * what it is given (mirror, spill map, filters, tables of a batch, ...).
+ */
 #ifndef RN_ALLOC_H
 #define RN_ALLOC_H
 

@@ -57,7 +57,9 @@ rn_channel_forked(struct rn_channel *channel);
 void
 rn_channel_free(struct rn_channel *channel);
 
-/* Producer side; these three are a struct rn_sink. */
+/* Producer side.  Emit, flush, end, lost and repeat make a struct rn_sink; only
+ * end may come from another thread, that of a consumer which closes.
+ */
 void
 rn_channel_emit(void *channel, const struct rn_record *record);
 void

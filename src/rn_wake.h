@@ -2,7 +2,8 @@
  *
  * The word is rn_wake.c's; the object an eventfd on Linux (rn_wake_linux.c), a
  * manual-reset event on Windows (rn_wake_windows.c), a pipe elsewhere
- * (rn_wake_pipe.c; with rn_wake_posix.c for both descriptors).  Knows no queue: the consumer passes its own test.
+ * (rn_wake_pipe.c; with rn_wake_posix.c for both descriptors).  Knows no queue:
+ * the consumer passes its own test.
  *
  * One word, three states:
  *   OFF    nobody cares; the producer does nothing (no system call)
