@@ -120,7 +120,7 @@ class Collector:
         family = CounterMetricFamily(
             "routenotify_changes", "Changes of routes.", labels=_LABELS
         )
-        for kind, counts in self._meter.kinds():
+        for kind, counts in self._meter.kinds().items():
             for name, count in (
                 ("add", counts.adds),
                 ("delete", counts.deletes),

@@ -6,8 +6,8 @@ Nothing here makes an object per change: batches go into a Tally, in C.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable
+from typing import NamedTuple, TypeVar
 
 from routenotify import RouteMonitor
 from routenotify._cli._format import interface_name, protocol_name, table_name
@@ -17,6 +17,8 @@ from routenotify._routenotify import interface_name as ask_name
 CAPACITY = 65536  # changes that wait: 0.3 s of 200 000 a second, in 8 MiB
 _BATCH = 4096  # rows taken at once: 512 KiB, which the caches hold
 _NAME_AGE = 5.0  # seconds that a name of an interface is believed
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Counts(NamedTuple):
@@ -112,16 +114,24 @@ class Meter:
                 break
         return taken
 
-    def kinds(self) -> Iterator[tuple[Kind, Counts]]:
-        """Yield what was counted, by everything that tells kinds apart."""
-        for version, table, protocol, index, *counts in self.tally.kinds():
-            kind = Kind(
-                "inet" if version == 4 else "inet6",
-                table_name(table) if table else "-",
-                protocol_name(protocol) if protocol else "-",
-                self._names.of(index),
+    def kinds(self) -> dict[Kind, Counts]:
+        """Return what was counted, by everything that tells kinds apart.
+
+        Numbers of one name are one kind: an interface that was deleted and made
+        again has another.
+        """
+        return _sums(
+            (
+                Kind(
+                    "inet" if version == 4 else "inet6",
+                    table_name(table) if table else "-",
+                    protocol_name(protocol) if protocol else "-",
+                    self._names.of(index),
+                ),
+                Counts(*counts),
             )
-            yield kind, Counts(*counts)
+            for version, table, protocol, index, *counts in self.tally.kinds()
+        )
 
     def busiest(self, count: int, order: str) -> list[Busy]:
         """Return the first destinations; order as Tally.top() has it."""
@@ -139,11 +149,14 @@ class Meter:
         ]
 
 
-def summed(
-    kinds: list[tuple[Kind, Counts]], of: Callable[[Kind], str]
-) -> dict[str, Counts]:
+def summed(kinds: dict[Kind, Counts], of: Callable[[Kind], str]) -> dict[str, Counts]:
     """Return the sums by one of the names, the largest first."""
-    sums: dict[str, Counts] = {}
-    for kind, counts in kinds:
-        sums[of(kind)] = sums.get(of(kind), Counts()).plus(counts)
+    sums = _sums((of(kind), counts) for kind, counts in kinds.items())
     return dict(sorted(sums.items(), key=lambda item: (-item[1].total, item[0])))
+
+
+def _sums(pairs: Iterable[tuple[Key, Counts]]) -> dict[Key, Counts]:
+    sums: dict[Key, Counts] = {}
+    for key, counts in pairs:
+        sums[key] = sums.get(key, Counts()).plus(counts)
+    return sums

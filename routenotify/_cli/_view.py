@@ -118,7 +118,7 @@ class Observer:
     def look(self, stats: MonitorStats) -> Moment:
         """Return what is known now."""
         now = time.monotonic()
-        kinds = list(self._meter.kinds())
+        kinds = self._meter.kinds()
         ranked, order, busiest = self._ranked
         if now - ranked >= _RANK_AGE or order != self.order:
             busiest = self._meter.busiest(_RANKED, self.order)

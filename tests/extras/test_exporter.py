@@ -50,11 +50,13 @@ class Exporter:
         self.url, self.target = found.groups()
 
     def scrape(self) -> dict[str, float]:
-        """The samples by name and labels, as they are written."""
+        """The samples by name and labels, as they are written; each once."""
         with _fetch(self.url, timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-        return {name: float(value) for name, _, value in pairs}
+        pairs = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+        samples = {name: float(value) for name, _, value in pairs}
+        assert len(samples) == len(pairs), sorted(name for name, _, _ in pairs)
+        return samples
 
     def stop(self, number: int) -> tuple[int, str, str]:
         """End it by a signal."""
@@ -112,6 +114,24 @@ def test_exporter_counts_each_change_under_its_labels(linked, exporter):
             + "]"
         )
     )
+
+
+def test_exporter_when_an_interface_is_made_again_then_its_series_goes_on(
+    linked, exporter
+):
+    """Another number of the same name was a second series with the same labels.
+
+    Of such Prometheus takes one, so that the counter stood still.
+    """
+    labels = {"type": "add", "interface": "v0", "protocol": "static"}
+    for made in range(1, 4):
+        linked.ip("route add 192.0.2.0/24 via 10.0.0.2 proto static")
+        rnlab.wait_for(
+            lambda made=made: changes(exporter.scrape(), **labels) == made,
+            what=f"add number {made}",
+        )
+        linked.ip("link del v0")
+        linked.veth("v0", "10.0.0.1/24")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
