@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,10 @@ class Running:
         *arguments: str,
         terminal: bool = False,
         error_terminal: bool = False,
+        before: Iterable[str] = (),
         **changes: str,
     ) -> None:
+        """Start it; before: words in front of its own, such as `nohup`."""
         if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
             # Inherited from a shell's background job; children must not.
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -69,7 +72,7 @@ class Running:
         self._err, err = pty.openpty() if error_terminal else os.pipe()
         leader = ["setsid", "-c"] if terminal else []
         self.process = netns.popen(
-            [*leader, *words(*arguments)],
+            [*leader, *before, *words(*arguments)],
             stdin=out if terminal else subprocess.DEVNULL,
             stdout=out,
             stderr=err,

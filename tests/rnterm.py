@@ -93,10 +93,16 @@ class Terminal:
         rnlab.wait_for(file.exists, what="the recording")
 
     def pid(self) -> int:
-        """Return the id of the program."""
-        shell = int(self._tmux("display", "-p", "#{pane_pid}"))
-        children = Path(f"/proc/{shell}/task/{shell}/children")
-        return int(rnlab.wait_for(children.read_text, what="the program").split()[0])
+        """Return the id of the program, which shells may have started."""
+        pid = int(self._tell("pane_pid"))
+        rnlab.wait_for(lambda: _children(pid), what="the program")
+        while children := _children(pid):
+            pid = children[0]
+        return pid
+
+    def is_plain(self) -> bool:
+        """Whether it is in the state for a shell: cursor, no alternate screen."""
+        return self._tell("alternate_on") == "0" and self._tell("cursor_flag") == "1"
 
     def status(self, deadline: float = 10.0) -> int:
         """Wait for the program's end; return its exit status."""
@@ -119,6 +125,9 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _tell(self, name: str) -> str:
+        return self._tmux("display", "-p", f"#{{{name}}}").strip()
+
     def _words(self, *arguments: str) -> list[str]:
         return ["tmux", "-S", str(self._socket), *arguments]
 
@@ -132,3 +141,7 @@ class Terminal:
             timeout=20,
         )
         return done.stdout
+
+
+def _children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))

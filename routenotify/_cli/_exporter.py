@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import signal
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from routenotify import RouteMonitor
 from routenotify._api import _opened
 from routenotify._cli._meter import CAPACITY, Meter
+from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._version import version
 from routenotify._cli._watch import netns_of
 from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
@@ -40,7 +41,7 @@ _LABELS = ("type", "family", "table", "protocol", "interface")
 
 
 def exporter(arguments: argparse.Namespace) -> int:
-    """Serve metrics until Ctrl-C or SIGTERM.
+    """Serve metrics until Ctrl-C, SIGTERM or SIGHUP.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -48,19 +49,18 @@ def exporter(arguments: argparse.Namespace) -> int:
             ended: its namespace is gone.
     """
     netns = netns_of(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
+        contextlib.suppress(KeyboardInterrupt),
+        terminating_as_ctrl_c(),
         _opened(netns.get("netns"), "exporter") as space,
         RouteMonitor(arguments.family, capacity=CAPACITY, **netns) as monitor,
     ):
         meter = Meter(space.fd)
         url = _serve(Collector(monitor, meter), *arguments.listen)
         print(f"serving {url}", flush=True)
-        try:
-            while True:
-                meter.take(monitor, _WAIT)
-        except KeyboardInterrupt:
-            return 0
+        while True:
+            meter.take(monitor, _WAIT)
+    return 0
 
 
 def _serve(collector: Collector, address: str, port: int) -> str:

@@ -1,4 +1,4 @@
-"""Keys as they are typed, one by one, without waiting for Enter."""
+"""Keys as they are typed, one by one, without waiting for Enter; and Ctrl-Z."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ class Keys(Protocol):
 
     def read(self, timeout: float) -> str:
         """Wait up to timeout seconds; return what was typed, "" if nothing."""
+
+
+class Stops(Protocol):
+    """The user's wish that the program stop for now (Ctrl-Z)."""
+
+    def asked(self) -> bool:
+        """Whether the terminal is to be given back, and taken anew later."""
+
+    def obey(self) -> None:
+        """Stop if that was asked for; return when the shell says to go on."""
 
 
 if sys.platform == "win32":
@@ -46,11 +56,25 @@ if sys.platform == "win32":
         """Give the console's keys."""
         yield _Console()
 
+    class _NoStops:
+        def asked(self) -> bool:
+            return False
+
+        def obey(self) -> None: ...
+
+    @contextlib.contextmanager
+    def stops() -> Iterator[Stops]:
+        """Give the wishes to stop: a console has none."""
+        yield _NoStops()
+
 else:
     import os
     import select
+    import signal
     import termios
+    import threading
     import tty
+    from types import FrameType
 
     class _Terminal:
         def __init__(self, fd: int) -> None:
@@ -83,4 +107,45 @@ else:
         try:
             yield _Terminal(fd)
         finally:
-            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+            with contextlib.suppress(termios.error):  # the terminal has gone
+                termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+    class _Stops:
+        def __init__(self) -> None:
+            self._stop = False
+            self._went_on = False
+
+        def note(self, number: int, _: FrameType | None) -> None:
+            if number == signal.SIGTSTP:
+                self._stop = True
+            else:  # SIGCONT, also after a SIGSTOP that nobody can see coming
+                self._went_on = True
+
+        def asked(self) -> bool:
+            return self._stop or self._went_on
+
+        def obey(self) -> None:
+            if self._stop:
+                handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+                # To this thread: so it has stopped before the call returns.
+                signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
+                signal.signal(signal.SIGTSTP, handler)
+            self._stop = self._went_on = False
+
+    @contextlib.contextmanager
+    def stops() -> Iterator[Stops]:
+        """Give the wishes to stop, which from here on wait until they are obeyed.
+
+        Where SIGTSTP is ignored there are none: nobody could say to go on.
+        """
+        if signal.getsignal(signal.SIGTSTP) == signal.SIG_IGN:
+            yield _Stops()
+            return
+        wishes = _Stops()
+        numbers = (signal.SIGTSTP, signal.SIGCONT)
+        before = [signal.signal(number, wishes.note) for number in numbers]
+        try:
+            yield wishes
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from routenotify import RouteMonitor
 from routenotify._api import _opened
 from routenotify._cli import _view
-from routenotify._cli._keys import Keys, keys
+from routenotify._cli._keys import Keys, Stops, keys, stops
 from routenotify._cli._meter import CAPACITY, Meter
+from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._watch import netns_of
 from routenotify._cli._words import GRAMMAR, filter_of
 from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
@@ -36,7 +37,7 @@ _FAMILIES = {
 
 
 def top(arguments: argparse.Namespace) -> int:
-    """Show what changes, until q or Ctrl-C; or once.
+    """Show what changes, until q, Ctrl-C, SIGTERM or SIGHUP; or once.
 
     Raises:
         RouteNotifyError: the live view needs a library that is not installed.
@@ -51,20 +52,28 @@ def top(arguments: argparse.Namespace) -> int:
             arguments.family, capacity=CAPACITY, filter=filter_of(words), **netns
         )
 
-    with _opened(netns.get("netns"), "top") as space:
+    with terminating_as_ctrl_c(), _opened(netns.get("netns"), "top") as space:
         meter = Meter(space.fd)
         if arguments.once or arguments.json:
             with opened(arguments.filter) as monitor:
                 return _once(
                     arguments, monitor, meter, _titled(title, arguments.filter)
                 )
-        live = Live(opened, meter, title, arguments)
-        try:
-            with _console() as screen, keys() as typed:
-                live.run(screen, typed)
-        finally:
-            live.close()
+        _live(Live(opened, meter, title, arguments))
     return 0
+
+
+def _live(live: Live) -> None:
+    """Show live until it has ended; its terminal is given back meanwhile."""
+    with (
+        contextlib.closing(live),
+        contextlib.suppress(KeyboardInterrupt),
+        stops() as stop,
+    ):
+        while not live.ended:
+            with _console() as screen, keys() as typed:
+                live.run(screen, typed, stop)
+            stop.obey()
 
 
 def _titled(title: str, words: list[str]) -> str:
@@ -128,7 +137,7 @@ class Live:
         self._title = title
         self._observer = _view.Observer(meter, arguments.sort)
         self._paused = False
-        self._ended = False
+        self.ended = False  # q was pressed
         self._typing: str | None = None  # a filter, as far as it is typed
         self._complaint = ""
         self._moment = self._observer.look(self._monitor.stats)
@@ -137,19 +146,18 @@ class Live:
         """End the notifications."""
         self._monitor.close()
 
-    def run(self, screen: RichScreen, typed: Keys) -> None:
-        """Draw until q or Ctrl-C."""
+    def run(self, screen: RichScreen, typed: Keys, stop: Stops) -> None:
+        """Draw until q, or until the terminal is to be given back."""
         frame = time.monotonic()
-        with contextlib.suppress(KeyboardInterrupt):
-            while not self._ended:
-                self._observer.count(self._meter.take(self._monitor))
-                now = time.monotonic()
-                if now >= frame:
-                    self._draw(screen)
-                    frame = max(frame + _FRAME, now)
-                for key in typed.read(_TAKE):
-                    self._press(key)
-                    frame = now
+        while not (self.ended or stop.asked()):
+            self._observer.count(self._meter.take(self._monitor))
+            now = time.monotonic()
+            if now >= frame:
+                self._draw(screen)
+                frame = max(frame + _FRAME, now)
+            for key in typed.read(_TAKE):
+                self._press(key)
+                frame = now
 
     def _draw(self, screen: RichScreen) -> None:
         if not self._paused:
@@ -181,7 +189,7 @@ class Live:
         if self._typing is not None:
             self._type(self._typing, key)
         elif key in "qQ":
-            self._ended = True
+            self.ended = True
         elif key in "pP ":
             self._paused = not self._paused
         elif key in "fF":

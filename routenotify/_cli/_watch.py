@@ -17,20 +17,24 @@ from typing import Any, TextIO
 
 from routenotify import MonitorStats, RouteChange, RouteMonitor
 from routenotify._cli._format import Columns
+from routenotify._cli._signals import terminating_as_ctrl_c
 
 _SLICE = 3600.0  # seconds of one wait; poll() takes no more than 24 days
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Print changes until --count, --duration or Ctrl-C ends it."""
+    """Print changes until --count, --duration, Ctrl-C or SIGTERM ends it."""
     to_text = text_of(arguments, sys.stdout)
     started = time.monotonic()
     seen: collections.Counter[str] = collections.Counter()
-    with RouteMonitor(
-        arguments.family,
-        initial_notification=arguments.initial,
-        **netns_of(arguments),
-    ) as monitor:
+    with (
+        terminating_as_ctrl_c(),
+        RouteMonitor(
+            arguments.family,
+            initial_notification=arguments.initial,
+            **netns_of(arguments),
+        ) as monitor,
+    ):
         if sys.stderr.isatty():
             print("watching routes; Ctrl-C ends it", file=sys.stderr, flush=True)
         try:

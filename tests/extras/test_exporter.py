@@ -134,7 +134,7 @@ def test_exporter_when_an_interface_is_made_again_then_its_series_goes_on(
         linked.veth("v0", "10.0.0.1/24")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_exporter_when_signalled_then_it_ends_at_once(exporter, number):
     """Status 0: that is how it is ended."""
     exporter.scrape()

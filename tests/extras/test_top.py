@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
+import signal
 
 import pytest
 import rncli
@@ -14,6 +17,7 @@ pytest.importorskip("rich")
 
 HELP = "q quit"
 HOME = b"\033[H"  # the begin of a frame
+ALTERNATE = b"\033[?1049h"  # the screen of full-screen programs
 
 
 @pytest.fixture
@@ -179,17 +183,60 @@ def test_top_when_its_namespace_goes_then_it_says_so(linked, tmp_path):
         assert 0 == terminal.status()
 
 
-def test_top_when_terminated_then_the_terminal_is_given_back(linked, tmp_path):
-    """Also the cursor and the echo: what follows is a usable shell."""
-    program = " ".join(rncli.words("top"))
-    shell = ["sh", "-c", f"trap : INT; {program}; stty -a; echo given back; read line"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_top_when_terminated_then_the_terminal_is_given_back(linked, tmp_path, number):
+    """Also the cursor and the echo: what follows is a usable shell.
+
+    SIGTERM and SIGHUP ended it in the middle of its screen.
+    """
+    program = shlex.join(rncli.words("top"))
+    then = "echo status $?; stty -a; echo given back; read line"
+    shell = ["sh", "-c", f"trap : INT; {program}; {then}"]
     with rnterm.Terminal(linked, tmp_path, shell) as terminal:
         terminal.until(lambda screen: HELP in screen, "the live view")
-        terminal.type("C-c")
+        os.kill(terminal.pid(), number)
         screen = terminal.until(lambda screen: "given back" in screen, "the shell")
 
+        assert "status 0" in screen
         assert " echo " in screen
         assert " icanon " in screen
+        assert terminal.is_plain()
+
+
+def test_top_when_stopped_then_the_terminal_is_lent_to_the_shell(linked, tmp_path):
+    """Ctrl-Z left the shell without echo, on the alternate screen."""
+    program = shlex.join(rncli.words("top", "--family", "inet"))
+    stopped = "stty -a; echo given back; read line"
+    after = "fg; stty -a; echo over; read line"
+    shell = ["sh", "-c", f"set -m; {program}; {stopped}; {after}"]
+    with rnterm.Terminal(linked, tmp_path, shell) as terminal:
+        terminal.until(lambda screen: HELP in screen, "the live view")
+        terminal.type("C-z")
+        screen = terminal.until(lambda screen: "given back" in screen, "the shell")
+        assert " echo " in screen
+        assert " icanon " in screen
+        assert terminal.is_plain()
+        flap(linked, "192.0.2.0/24", 4)
+        terminal.type("Enter")
+        terminal.until(lambda screen: " 8 changes" in screen, "the screen, drawn anew")
+        assert not terminal.is_plain()
+        terminal.type("q")
+        screen = terminal.until(lambda screen: "over" in screen, "the shell again")
+        assert 2 == screen.count(" icanon ")
+
+
+def test_top_when_it_goes_on_after_a_sigstop_then_it_draws_anew(linked, tmp_path):
+    """Nobody sees a SIGSTOP coming; the shell has used the terminal meanwhile."""
+    with top(linked, tmp_path) as terminal:
+        os.kill(terminal.pid(), signal.SIGSTOP)
+        drawn = tmp_path / "drawn"
+        terminal.record(drawn)
+        os.kill(terminal.pid(), signal.SIGCONT)
+        rnlab.wait_for(lambda: ALTERNATE in drawn.read_bytes(), 20, "the screen")
+        terminal.until(lambda screen: HELP in screen, "the live view")
+        terminal.type("q")
+
+        assert 0 == terminal.status()
 
 
 def test_top_without_rich_names_what_is_missing(linked, tmp_path):

@@ -154,15 +154,26 @@ def test_watch_when_ctrl_c_is_typed_then_it_sums_up_and_ends_well(netns):
     assert len(told.strip().splitlines()) == 1
 
 
-def test_watch_when_interrupted_in_a_pipe_then_stdout_has_whole_lines(netns):
-    """The summary never lands in the data."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_watch_when_ended_in_a_pipe_then_stdout_has_whole_lines(netns, number):
+    """The summary never lands in the data; SIGTERM and SIGHUP had none."""
     watch = rncli.Running(netns, "watch", "--json", "--initial")
     watch.json()
-    watch.process.send_signal(signal.SIGINT)
+    watch.process.send_signal(number)
     status, out, told = watch.finish()
 
     assert (status, out) == (0, "")
     assert told.startswith("changes: 1 in ")
+
+
+def test_watch_under_nohup_outlives_a_sighup(netns):
+    """What is ignored stays ignored."""
+    watch = rncli.Running(netns, "watch", "--json", "--initial", before=["nohup"])
+    watch.json()
+    watch.process.send_signal(signal.SIGHUP)
+    netns.ip("route add 192.0.2.0/24 dev lo")
+
+    assert watch.json()["type"] == "ADD"
 
 
 def test_watch_when_the_reader_leaves_then_it_ends_silently(netns):
