@@ -1,7 +1,8 @@
-"""The command line: watch, routes, get and demo."""
+"""The command line: `routenotify COMMAND`; _args.py has the commands."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -21,23 +22,52 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: status 2, the arguments are wrong; status 0, help was asked for.
     """
-    arguments = parse(argv)
+    _have_streams()
     try:
-        status: int = arguments.run(arguments)
-        sys.stdout.flush()
+        return _run(argv)
     except BrokenPipeError:
-        _forget_stdout()
         return 0
     except KeyboardInterrupt:
         return 130
     except OSError as error:  # every RouteNotifyError is one
-        print(f"routenotify: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # a terminal that has gone
+            print(f"routenotify: {error}", file=sys.stderr)
         return 1
+    finally:
+        _forget_what_cannot_be_written()
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = parse(argv)
+        status: int = arguments.run(arguments)
+    except SystemExit:  # help or version has been printed
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
     return status
 
 
-def _forget_stdout() -> None:
-    """Send what is still buffered nowhere: its reader is gone."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _have_streams() -> None:
+    """Have a stdout and a stderr that take any text.
+
+    Python has none for a closed descriptor, and names of interfaces may have
+    characters that the encoding lacks.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        reconfigure = getattr(getattr(sys, name), "reconfigure", None)
+        if reconfigure is not None:  # not of an io.StringIO
+            reconfigure(errors="backslashreplace")
+
+
+def _forget_what_cannot_be_written() -> None:
+    """Send it nowhere: at exit Python would try again, and complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

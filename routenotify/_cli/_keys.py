@@ -98,7 +98,7 @@ else:
     @contextlib.contextmanager
     def keys() -> Iterator[Keys]:
         """Give the keys of the terminal that stdin is, which are not echoed."""
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             yield _Terminal(-1)
             return
         fd = sys.stdin.fileno()

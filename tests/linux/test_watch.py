@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 
 import pytest
@@ -262,6 +263,88 @@ def test_watch_when_an_interface_name_is_hostile_then_the_terminal_is_safe(netns
 
     assert "\033" not in line
     assert r"'\x1b[2Jx'" in line
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_watch_when_the_encoding_lacks_a_character_then_it_is_escaped(netns, encoding):
+    """A name that it could not print ended the program with a traceback."""
+    netns.veth("vpn-日本", "10.0.0.1/24")
+    watch = rncli.Running(netns, "watch", "--initial", PYTHONIOENCODING=encoding)
+    watch.line()
+    netns.ip("route add 192.0.2.0/24 via 10.0.0.2")
+    line = watch.line()
+    while "192.0.2.0/24" not in line:  # the link's own IPv6 routes
+        line = watch.line()
+    shown = "vpn-日本" if encoding == "utf-8" else r"vpn-\u65e5\u672c"
+
+    assert f"  {shown}  proto " in line
+    routes = rncli.run(netns, "routes", PYTHONIOENCODING=encoding)
+    assert (0, "") == (routes.returncode, routes.stderr)
+    assert shown in routes.stdout
+
+
+def test_routes_when_a_name_is_no_utf8_then_it_is_escaped(netns):
+    """As with other bytes that a terminal must not get."""
+    netns.run("ip", "link", "add", b"v\xff", "type", "veth", "peer", "name", "p")
+    netns.run("ip", "link", "set", b"v\xff", "up")
+    netns.run("ip", "route", "add", "192.0.2.0/24", "dev", b"v\xff")
+    done = rncli.run(netns, "routes", "--family", "inet")
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert r"'v\udcff'" in done.stdout
+
+
+def redirected(
+    netns, redirection: str, *arguments: str, **changes: str
+) -> tuple[int, str]:
+    """The status, and what is left on stderr, of a command in a shell."""
+    with netns.entered():
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {redirection}', "sh", *rncli.words(*arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=rncli.environment(**changes),
+        )
+    return done.returncode, done.stderr
+
+
+ANY_COMMAND = pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["get", "127.0.0.1"],
+        ["routes"],
+        ["watch", "--initial", "--count", "1"],
+        ["top", "--once", "--interval", "0.1"],
+        ["completion", "bash"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+
+
+@ANY_COMMAND
+def test_command_when_stdout_is_closed_then_it_prints_nothing(netns, arguments):
+    """`>&-` was a traceback; without stderr nobody would have seen it."""
+    assert (0, "") == redirected(netns, ">&-", *arguments)
+    assert (0, "") == redirected(netns, ">&- 2>&-", *arguments)
+
+
+def test_arguments_when_wrong_and_nobody_can_be_told_then_status_2(netns):
+    """There is the status, at least."""
+    assert (2, "") == redirected(netns, ">&- 2>&-", "nonsense")
+
+
+@ANY_COMMAND
+def test_command_when_stdout_is_full_then_one_line_says_so(netns, arguments):
+    """`--version >/dev/full` was a traceback, and others ended with status 120."""
+    told = redirected(netns, ">/dev/full", *arguments, PYTHONUNBUFFERED="")
+
+    assert (1, "routenotify: [Errno 28] No space left on device\n") == told
+    assert (1, "") == redirected(
+        netns, ">/dev/full 2>/dev/full", *arguments, PYTHONUNBUFFERED=""
+    )
 
 
 @pytest.mark.parametrize(
