@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import routenotify
 from routenotify import RouteMonitor
+from routenotify._cli._format import printable
 from routenotify._cli._private import inside
 from routenotify._cli._version import version
 from routenotify._cli._watch import wants_colour
@@ -229,7 +230,8 @@ def _namespaces() -> Finding:
         text += ", that of process 1" if first == own else ", not that of process 1"
     text += f"; {len(names)} named"
     if names:
-        text += f" ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
+        shown = ", ".join(map(printable, names[:8]))
+        text += f" ({shown}{', ...' if len(names) > 8 else ''})"
     data = {"inode": own, "of_process_1": first, "named": names}
     return Finding("namespace", OK, text, data)
 
@@ -325,7 +327,7 @@ def _release(text: str) -> tuple[int, int]:
 
 def _losers() -> Finding:
     """Listeners of this namespace that lost messages: /proc/net/netlink."""
-    found = [
+    found: list[dict[str, Any]] = [
         {"pid": pid, "program": _program(pid), "groups": groups, "drops": drops}
         for pid, groups, drops in _netlink_sockets()
         if drops
@@ -334,7 +336,8 @@ def _losers() -> Finding:
         text = "no route socket of this namespace has lost a message"
         return Finding("losses", OK, text, {"sockets": []})
     lines = [
-        f"{item['program'] or 'port'} {item['pid']} lost {item['drops']} messages"
+        f"{printable(item['program'] or 'port')} {item['pid']} "
+        f"lost {item['drops']} messages"
         for item in found
     ]
     return Finding("losses", NOTE, "\n".join(lines), {"sockets": found})
@@ -353,7 +356,8 @@ def _netlink_sockets() -> Iterator[tuple[int, str, int]]:
 
 
 def _program(pid: int) -> str | None:
+    """The name of a process: 15 bytes, perhaps cut inside a character."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").removesuffix("\n")
     except OSError:
         return None

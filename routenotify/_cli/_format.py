@@ -82,14 +82,19 @@ def _interface(values: Mapping[str, Any]) -> str:
 
 
 def interface_name(name: str | None, index: int | None) -> str:
-    """Return the name, or #index when the system no longer knows one.
-
-    Linux allows any byte but '/' and blanks in a name; a terminal must not
-    obey them.
-    """
+    """Return the name, or #index when the system no longer knows one."""
     if name:
-        return name if name.isprintable() else ascii(name)
+        return printable(name)
     return f"#{index}" if index else "-"
+
+
+def printable(name: str) -> str:
+    """Return a name that somebody else gave, escaped if need be.
+
+    Linux allows nearly any byte in the name of an interface, a program or a
+    namespace; a terminal must not obey them.
+    """
+    return name if name.isprintable() else ascii(name)
 
 
 def protocol_name(number: int) -> str:

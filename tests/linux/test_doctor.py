@@ -86,22 +86,85 @@ def test_doctor_when_a_setting_changes_what_is_delivered_then_it_says_so(netns):
     assert "net.ipv4.nexthop_compat_mode = 0" in quirks["text"]
 
 
+@contextlib.contextmanager
+def deaf(netns: rnlab.Namespace) -> Iterator[None]:
+    """Have a route socket of this process lose messages."""
+    with socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE
+    ) as listener:
+        listener.bind((os.getpid(), 0))
+        listener.setsockopt(270, 1, 7)  # SOL_NETLINK, ADD_MEMBERSHIP, IPV4_ROUTE
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        netns.batch(f"route add 192.0.2.{i} via 10.0.0.2" for i in range(64))
+        yield
+
+
+@contextlib.contextmanager
+def called(name: bytes) -> Iterator[None]:
+    """Give this process, whose main thread calls, another name."""
+    comm = Path("/proc/self/comm")
+    before = comm.read_bytes()
+    comm.write_bytes(name)
+    try:
+        yield
+    finally:
+        comm.write_bytes(before.removesuffix(b"\n"))
+
+
 def test_doctor_when_somebody_lost_messages_then_it_says_who(netns):
     """The column Drops of /proc/net/netlink, with the program's name."""
     netns.veth("v0", "10.0.0.1/24")
     assert [] == examined(netns)["losses"]["data"]["sockets"]
-    with socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE
-    ) as deaf:
-        deaf.bind((os.getpid(), 0))
-        deaf.setsockopt(270, 1, 7)  # SOL_NETLINK, ADD_MEMBERSHIP, IPV4_ROUTE
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
-        netns.batch(f"route add 192.0.2.{i} via 10.0.0.2" for i in range(64))
+    with deaf(netns):
         (loser,) = examined(netns)["losses"]["data"]["sockets"]
 
     assert os.getpid() == loser["pid"]
     assert Path("/proc/self/comm").read_text().strip() == loser["program"]
     assert 0 < loser["drops"] <= 64
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("überwacher--日本".encode()[:15], "überwacher--\ufffd"),
+        (b"\033[2J\ntwo lines", r"'\x1b[2J\ntwo lines'"),
+    ],
+    ids=["cut", "escape"],
+)
+def test_doctor_when_the_name_of_a_program_is_hostile_then_it_is_harmless(
+    netns, name, shown
+):
+    """One cut inside a character ended it with a traceback; a terminal obeyed.
+
+    Whoever likes can give a process such a name.
+    """
+    netns.veth("v0", "10.0.0.1/24")
+    with called(name), deaf(netns):
+        done = rncli.run(netns, "doctor", PYTHONUTF8="1")
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "\033" not in done.stdout
+    assert f"losses     {shown} {os.getpid()} lost " in done.stdout
+
+
+def test_doctor_when_the_name_of_a_namespace_is_hostile_then_it_is_harmless(netns):
+    """A file in /run/netns can be called anything."""
+    mounted = "mount -t tmpfs none /run && mkdir /run/netns && cd /run/netns"
+    made = "touch \"$(printf 'x\\033[2J')\" \"$(printf 'y\\377')\" plain"
+    script = f'{mounted} && {made} && cd / && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", script, "sh", *rncli.words("doctor")]
+    with netns.entered():
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=rncli.environment(),
+        )
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "\033" not in done.stdout
+    assert r"3 named (plain, 'x\x1b[2J', 'y\udcff')" in done.stdout
 
 
 def test_doctor_for_people_is_one_line_per_check(netns):
