@@ -84,13 +84,8 @@ def _once(
     arguments: argparse.Namespace, monitor: RouteMonitor, meter: Meter, title: str
 ) -> int:
     observer = _view.Observer(meter, arguments.sort)
-    end = time.monotonic() + arguments.interval
-    while True:
-        observer.count(meter.take(monitor))
-        left = end - time.monotonic()
-        if left <= 0:
-            break
-        time.sleep(min(left, _TAKE))
+    with contextlib.suppress(KeyboardInterrupt):  # what there is will do
+        _count(observer, meter, monitor, arguments.interval)
     moment = observer.look(monitor.stats)
     if arguments.json:
         print(json.dumps(moment.to_dict()))
@@ -101,6 +96,18 @@ def _once(
     )
     print(_view.text(screen))
     return 0
+
+
+def _count(
+    observer: _view.Observer, meter: Meter, monitor: RouteMonitor, seconds: float
+) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        observer.count(meter.take(monitor))
+        left = end - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(left, _TAKE))
 
 
 def _blocks() -> bool:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
+from types import SimpleNamespace
 
 import pytest
 import rncli
 import rnlab
+
+from routenotify import RouteMonitor
+from routenotify._cli import _top, main
 
 MEMBERS = {"changes", "adds", "deletes", "parameters"}
 KEYS = MEMBERS | {
@@ -68,6 +74,33 @@ def test_top_once_is_a_screen_without_escape_sequences(linked):
     assert lines[0].endswith("by flaps")
     assert any(line.startswith("192.0.2.0/24") for line in lines)
     assert "2001:db8" not in printed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_top_once_when_it_is_ended_then_it_prints_what_it_has_counted(
+    linked, number, monkeypatch, capsys
+):
+    """It printed nothing, and Ctrl-C was status 130."""
+    opened: list[RouteMonitor] = []
+
+    def opening(*words, **options) -> RouteMonitor:
+        opened.append(RouteMonitor(*words, **options))
+        return opened[0]
+
+    def between_two_looks(_: float) -> None:
+        if opened[0].stats.received:
+            signal.raise_signal(number)
+        linked.ip("route add 192.0.2.0/24 via 10.0.0.2")
+        rnlab.wait_for(lambda: opened[0].stats.queued, what="the change")
+
+    monkeypatch.setattr(_top, "RouteMonitor", opening)
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=between_two_looks)
+    monkeypatch.setattr(_top, "time", clock)
+
+    assert 0 == main(["top", "--json", "--interval", "3600"])
+    told = json.loads(capsys.readouterr().out)
+    assert (1, 1) == (told["changes"], told["adds"])
+    assert told["seconds"] < 3600
 
 
 def test_top_once_counts_what_the_filter_lets_through(linked):
