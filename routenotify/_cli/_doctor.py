@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 
 import routenotify
 from routenotify import RouteMonitor
-from routenotify._cli._format import printable
+from routenotify._cli._format import printable, wants_colour
 from routenotify._cli._private import inside
 from routenotify._cli._version import version
-from routenotify._cli._watch import wants_colour
 
 OK, NOTE, BAD, SKIPPED = "ok", "note", "bad", "skipped"
 _COLOURS = {OK: "32", NOTE: "33", BAD: "31", SKIPPED: "36"}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from routenotify import RouteMonitor
 from routenotify._api import _opened
 from routenotify._cli._meter import CAPACITY, Meter
+from routenotify._cli._options import netns_of
 from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._version import version
-from routenotify._cli._watch import netns_of
 from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
 
 if TYPE_CHECKING:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TextIO
 
 from routenotify._names import OWN_PROTOCOLS, PROTOCOLS, TABLES
 
@@ -58,6 +61,22 @@ class Columns:
     def _widen(self, cells: tuple[str, ...]) -> None:
         columns = zip(cells, self._widths, strict=True)
         self._widths = [max(len(cell), width) for cell, width in columns]
+
+
+def text_of(arguments: argparse.Namespace, out: TextIO) -> Callable[[HasDict], str]:
+    """Return the function that makes a change the line that was asked for."""
+    if arguments.json:
+        return lambda change: json.dumps(change.to_dict())
+    return Columns(colour=wants_colour(out)).change
+
+
+def wants_colour(out: TextIO) -> bool:
+    """Say whether out is a terminal whose user has not declined colours.
+
+    Source: https://no-color.org
+    """
+    declined = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return out.isatty() and not declined
 
 
 def _cells(values: Mapping[str, Any]) -> tuple[str, ...]:

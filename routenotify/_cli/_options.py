@@ -7,7 +7,7 @@ import ipaddress
 import math
 import socket
 import sys
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -63,6 +63,12 @@ def add_netns(parser: argparse.ArgumentParser) -> None:
             metavar="NAME",
             help="in this network namespace: a name, a path or a process id",
         )
+
+
+def netns_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return --netns as a keyword, or none: not every system knows the word."""
+    netns = getattr(arguments, "netns", None)
+    return {} if netns is None else {"netns": netns}
 
 
 def _family(text: str) -> int:

@@ -14,11 +14,11 @@ from routenotify._cli._options import (
     add_netns,
     command,
     count,
+    netns_of,
     seconds,
 )
 from routenotify._cli._progress import progress
 from routenotify._cli._story import Story
-from routenotify._cli._watch import netns_of
 
 _EXAMPLES = """\
 examples:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from routenotify import ChangeType, MonitorStats, RouteChange, RouteMonitor, replay
+from routenotify._cli._format import text_of
 from routenotify._cli._options import (
     Commands,
     add_family,
@@ -20,10 +21,10 @@ from routenotify._cli._options import (
     add_netns,
     command,
     count,
+    netns_of,
     seconds,
 )
 from routenotify._cli._progress import progress
-from routenotify._cli._watch import netns_of, text_of
 from routenotify._recording._open import Writer, format_of_name, writer
 
 _SLICE = 3600.0  # seconds of one wait

@@ -14,8 +14,7 @@ from typing import Any
 
 import routenotify
 from routenotify._cli import _churn as churn
-from routenotify._cli._format import Columns, HasDict
-from routenotify._cli._watch import wants_colour
+from routenotify._cli._format import Columns, HasDict, wants_colour
 
 _PATIENCE = 30.0  # seconds for the monitor to catch up, however slow the machine
 _CHUNK = 500  # routes changed between two looks at the monitor

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import routenotify
 from routenotify import Route
 from routenotify._cli._format import Columns
+from routenotify._cli._options import netns_of
 from routenotify._cli._progress import progress, waited
-from routenotify._cli._watch import netns_of
 
 
 def routes(arguments: argparse.Namespace) -> int:

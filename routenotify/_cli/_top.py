@@ -17,8 +17,8 @@ from routenotify._api import _opened
 from routenotify._cli import _view
 from routenotify._cli._keys import Keys, Stops, keys, stops
 from routenotify._cli._meter import CAPACITY, Meter
+from routenotify._cli._options import netns_of
 from routenotify._cli._signals import terminating_as_ctrl_c
-from routenotify._cli._watch import netns_of
 from routenotify._cli._words import GRAMMAR, filter_of
 from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
-import json
 import math
 import os
 import select
@@ -13,10 +12,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
 
 from routenotify import MonitorStats, RouteChange, RouteMonitor
-from routenotify._cli._format import Columns
+from routenotify._cli._format import text_of
+from routenotify._cli._options import netns_of
 from routenotify._cli._signals import terminating_as_ctrl_c
 
 _SLICE = 3600.0  # seconds of one wait; poll() takes no more than 24 days
@@ -48,28 +47,6 @@ def watch(arguments: argparse.Namespace) -> int:
             start = "\n" if sys.stderr.isatty() else ""  # after the echoed ^C
             print(start + summary, file=sys.stderr)
     return 0
-
-
-def text_of(arguments: argparse.Namespace, out: TextIO) -> Callable[[RouteChange], str]:
-    """Return the function that makes a change the line that was asked for."""
-    if arguments.json:
-        return lambda change: json.dumps(change.to_dict())
-    return Columns(colour=wants_colour(out)).change
-
-
-def wants_colour(out: TextIO) -> bool:
-    """Say whether out is a terminal whose user has not declined colours.
-
-    Source: https://no-color.org
-    """
-    declined = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return out.isatty() and not declined
-
-
-def netns_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return --netns as a keyword, or none: not every system knows the word."""
-    netns = getattr(arguments, "netns", None)
-    return {} if netns is None else {"netns": netns}
 
 
 def _changes(monitor: RouteMonitor, duration: float | None) -> Iterator[RouteChange]:
