@@ -1,4 +1,4 @@
-"""What can be asked for on the command line, and which function does it."""
+"""The whole command line; each command's own arguments are in its module."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from routenotify._cli._demo import demo
-from routenotify._cli._monitoring import add_monitoring
-from routenotify._cli._options import (
-    add_family,
-    add_json,
-    add_netns,
-    address,
-    command,
-    count,
-    seconds,
-)
+from routenotify._cli._completion import add_completion
+from routenotify._cli._demo import add_demo
+from routenotify._cli._doctor import add_doctor
+from routenotify._cli._exporter import add_exporter
 from routenotify._cli._plot import add_plot
 from routenotify._cli._record import add_record, add_replay
-from routenotify._cli._table import get, routes
+from routenotify._cli._table import add_get, add_routes
+from routenotify._cli._top import add_top
 from routenotify._cli._version import version
-from routenotify._cli._watch import watch
+from routenotify._cli._watch import add_watch
+
+# In the order of the help.
+_COMMANDS = (
+    *(add_watch, add_routes, add_get, add_demo, add_record, add_replay, add_plot),
+    *(add_top, add_exporter, add_doctor, add_completion),
+)
 
 _MAIN_EXAMPLES = """\
 examples:
@@ -33,30 +33,6 @@ examples:
   routenotify doctor               is all well here?
 
 `routenotify COMMAND --help` says more about one of them.
-"""
-_WATCH_EXAMPLES = """\
-examples:
-  routenotify watch --family inet6
-  routenotify watch --json | jq -r 'select(.type == "DELETE") | .destination'
-  routenotify watch --count 1 --duration 30     wait for one change, or 30 s
-"""
-_ROUTES_EXAMPLES = """\
-examples:
-  routenotify routes
-  routenotify routes --json | jq -r 'select(.table == 254) | .destination'
-"""
-_GET_EXAMPLES = """\
-examples:
-  routenotify get 192.0.2.1
-  routenotify get --json 2001:db8::1
-"""
-_DEMO_EXAMPLES = """\
-examples:
-  routenotify demo
-  routenotify demo --routes 200000
-
-exit status: 0 the replayed table equals the kernel's, 1 it does not,
-2 this system gives no namespace
 """
 
 
@@ -87,63 +63,6 @@ def parser() -> argparse.ArgumentParser:
     )
     program.add_argument("--version", action=_Version, help="print the version")
     commands = program.add_subparsers(metavar="COMMAND", required=True)
-    _add_watch(command(commands, "watch", "print each change", _WATCH_EXAMPLES))
-    _add_routes(command(commands, "routes", "print the table", _ROUTES_EXAMPLES))
-    _add_get(command(commands, "get", "print the route taken", _GET_EXAMPLES))
-    _add_demo(command(commands, "demo", "show it at work", _DEMO_EXAMPLES))
-    add_record(commands)
-    add_replay(commands)
-    add_plot(commands)
-    add_monitoring(commands)
+    for add in _COMMANDS:
+        add(commands)
     return program
-
-
-def _add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Print each change of a route as it happens, one line each, until Ctrl-C."
-    )
-    parser.set_defaults(run=watch)
-    add_family(parser)
-    add_json(parser, "one JSON object per line")
-    add_netns(parser)
-    parser.add_argument("--count", type=count, metavar="N", help="end after N lines")
-    parser.add_argument(
-        "--duration", type=seconds, metavar="SECONDS", help="end after SECONDS"
-    )
-    parser.add_argument(
-        "--initial",
-        action="store_true",
-        help="first print an INITIAL line: the registration is in place",
-    )
-
-
-def _add_routes(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Print the routes of all tables, one line per next hop."
-    parser.set_defaults(run=routes)
-    add_family(parser)
-    add_json(parser, "one JSON object per line")
-    add_netns(parser)
-
-
-def _add_get(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Print the route the system takes to ADDRESS."
-    parser.set_defaults(run=get)
-    parser.add_argument("address", type=address, metavar="ADDRESS", help="IPv4 or IPv6")
-    add_json(parser, "a JSON object")
-    add_netns(parser)
-
-
-def _add_demo(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Make a private network namespace (Linux; needs not be root), change real\n"
-        "routes in it and show the monitor following."
-    )
-    parser.set_defaults(run=demo)
-    parser.add_argument(
-        "--routes",
-        type=count,
-        metavar="N",
-        default=20_000,
-        help="size of the burst (default: 20000)",
-    )
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)

@@ -5,9 +5,35 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 
+from routenotify._cli import _options
 from routenotify._cli._describe import Argument, Command, Program, describe
 
 _NAMESPACES = "/run/netns"
+
+_EXAMPLES = """\
+examples:
+  source <(routenotify completion bash)         in this bash; or for good:
+  routenotify completion bash > ~/.local/share/bash-completion/completions/routenotify
+  routenotify completion zsh > ~/.zfunc/_routenotify    a folder of $fpath
+  routenotify completion fish > ~/.config/fish/completions/routenotify.fish
+"""
+
+
+def add_completion(commands: _options.Commands) -> None:
+    """Add `completion` to the program's commands."""
+    parser = _options.command(
+        commands,
+        "completion",
+        "print a shell's completion script",
+        _EXAMPLES,
+    )
+    parser.description = (
+        "Print a script that makes SHELL complete routenotify's command line."
+    )
+    parser.set_defaults(run=completion)
+    parser.add_argument(
+        "shell", choices=("bash", "zsh", "fish"), metavar="{bash,zsh,fish}"
+    )
 
 
 def completion(arguments: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import routenotify
 from routenotify import RouteMonitor
 from routenotify._cli._format import printable, wants_colour
+from routenotify._cli._options import Commands, add_json, command
 from routenotify._cli._private import inside
 from routenotify._cli._version import version
 
@@ -43,6 +44,28 @@ class Finding(NamedTuple):
     state: str
     text: str
     data: dict[str, Any]
+
+
+_EXAMPLES = """\
+examples:
+  routenotify doctor
+  routenotify doctor --json | jq '.checks[] | select(.state != "ok")'
+
+exit status: 0 nothing is bad, 1 something is
+"""
+
+
+def add_doctor(commands: Commands) -> None:
+    """Add `doctor` to the program's commands."""
+    parser = command(commands, "doctor", "check what this computer offers", _EXAMPLES)
+    parser.description = (
+        "Check that everything here is as routenotify wants it: the system, rights,\n"
+        "the receive buffer and how much it holds, settings with consequences, who\n"
+        "else lost messages; and test itself on real routes in a private namespace."
+    )
+    parser.set_defaults(run=doctor)
+    add_json(parser, "a JSON object")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from routenotify import RouteMonitor
 from routenotify._api import _opened
 from routenotify._cli._meter import CAPACITY, Meter
-from routenotify._cli._options import netns_of
+from routenotify._cli._options import (
+    Commands,
+    add_family,
+    add_netns,
+    address,
+    command,
+    netns_of,
+)
 from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._version import version
 from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
@@ -38,6 +45,50 @@ _GAUGES = {
     "rcvbuf": ("receive_buffer_bytes", "Effective receive buffer; 0: none."),
 }
 _LABELS = ("type", "family", "table", "protocol", "interface")
+
+_EXAMPLES = """\
+examples:
+  routenotify exporter
+  routenotify exporter --listen [::]:9957       for every address of this computer
+  curl -s http://127.0.0.1:9957/metrics | grep overruns
+"""
+
+
+def add_exporter(commands: Commands) -> None:
+    """Add `exporter` to the program's commands."""
+    parser = command(commands, "exporter", "serve metrics to Prometheus", _EXAMPLES)
+    parser.description = (
+        "Count changes and serve the counts to Prometheus, until Ctrl-C or SIGTERM.\n"
+        "Needs prometheus_client: pip install 'routenotify[cli]'."
+    )
+    parser.set_defaults(run=exporter)
+    parser.add_argument(
+        "--listen",
+        type=_listen,
+        metavar="ADDR:PORT",
+        default="127.0.0.1:9957",
+        help="where to answer (default: 127.0.0.1:9957); port 0: any free one",
+    )
+    add_family(parser)
+    add_netns(parser)
+
+
+def _listen(text: str) -> tuple[str, int]:
+    """Return address and port of 192.0.2.1:80 or [2001:db8::1]:80."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        colon = ""  # which of them would be the port?
+    try:
+        address(host)
+    except argparse.ArgumentTypeError:
+        colon = ""
+    if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise argparse.ArgumentTypeError(
+            f"an address and a port, such as 127.0.0.1:9957 or [::]:9957, not {text!r}"
+        )
+    return host, int(port)
 
 
 def exporter(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,47 @@ from collections.abc import Callable
 import routenotify
 from routenotify import Route
 from routenotify._cli._format import Columns
-from routenotify._cli._options import netns_of
+from routenotify._cli._options import (
+    Commands,
+    add_family,
+    add_json,
+    add_netns,
+    address,
+    command,
+    netns_of,
+)
 from routenotify._cli._progress import progress, waited
+
+_ROUTES_EXAMPLES = """\
+examples:
+  routenotify routes
+  routenotify routes --json | jq -r 'select(.table == 254) | .destination'
+"""
+_GET_EXAMPLES = """\
+examples:
+  routenotify get 192.0.2.1
+  routenotify get --json 2001:db8::1
+"""
+
+
+def add_routes(commands: Commands) -> None:
+    """Add `routes` to the program's commands."""
+    parser = command(commands, "routes", "print the table", _ROUTES_EXAMPLES)
+    parser.description = "Print the routes of all tables, one line per next hop."
+    parser.set_defaults(run=routes)
+    add_family(parser)
+    add_json(parser, "one JSON object per line")
+    add_netns(parser)
+
+
+def add_get(commands: Commands) -> None:
+    """Add `get` to the program's commands."""
+    parser = command(commands, "get", "print the route taken", _GET_EXAMPLES)
+    parser.description = "Print the route the system takes to ADDRESS."
+    parser.set_defaults(run=get)
+    parser.add_argument("address", type=address, metavar="ADDRESS", help="IPv4 or IPv6")
+    add_json(parser, "a JSON object")
+    add_netns(parser)
 
 
 def routes(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,15 @@ from routenotify._api import _opened
 from routenotify._cli import _view
 from routenotify._cli._keys import Keys, Stops, keys, stops
 from routenotify._cli._meter import CAPACITY, Meter
-from routenotify._cli._options import netns_of
+from routenotify._cli._options import (
+    Commands,
+    add_family,
+    add_json,
+    add_netns,
+    command,
+    netns_of,
+    seconds,
+)
 from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._words import GRAMMAR, filter_of
 from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
@@ -34,6 +42,52 @@ _FAMILIES = {
     socket.AF_INET: "IPv4",
     socket.AF_INET6: "IPv6",
 }
+
+_EXAMPLES = """\
+examples:
+  routenotify top                               q ends it, s sorts, f filters
+  routenotify top --family inet --sort flaps
+  routenotify top 10.0.0.0/8 dev eth0 proto bgp
+  routenotify top --once --interval 60          text, after a minute
+  routenotify top --once --json | jq -r '.destinations[0].destination'
+"""
+
+
+def add_top(commands: Commands) -> None:
+    """Add `top` to the program's commands."""
+    parser = command(commands, "top", "show what changes now", _EXAMPLES)
+    parser.description = (
+        "Show what changes now, as a live screen: the rate of the last minutes,\n"
+        "the busiest destinations, and sums by interface, protocol, table and\n"
+        "family.  The live screen needs rich: pip install 'routenotify[cli]'."
+    )
+    parser.set_defaults(run=top)
+    parser.add_argument(
+        "filter",
+        nargs="*",
+        metavar="FILTER",
+        help="a prefix, for it and what lies inside; dev NAME; proto NAME; table NAME",
+    )
+    add_family(parser)
+    add_netns(parser)
+    parser.add_argument(
+        "--sort",
+        choices=("changes", "flaps", "adds", "deletes", "time"),
+        metavar="{changes,flaps,adds,deletes,time}",
+        default="changes",
+        help="first show destinations with the most of this (default: changes)",
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="print one screen as text, and end"
+    )
+    parser.add_argument(
+        "--interval",
+        type=seconds,
+        metavar="SECONDS",
+        default=5.0,
+        help="with --once: how long to count (default: 5)",
+    )
+    add_json(parser, "one JSON object; means --once")
 
 
 def top(arguments: argparse.Namespace) -> int:

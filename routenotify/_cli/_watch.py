@@ -15,10 +15,47 @@ from collections.abc import Callable, Iterator
 
 from routenotify import MonitorStats, RouteChange, RouteMonitor
 from routenotify._cli._format import text_of
-from routenotify._cli._options import netns_of
+from routenotify._cli._options import (
+    Commands,
+    add_family,
+    add_json,
+    add_netns,
+    command,
+    count,
+    netns_of,
+    seconds,
+)
 from routenotify._cli._signals import terminating_as_ctrl_c
 
 _SLICE = 3600.0  # seconds of one wait; poll() takes no more than 24 days
+
+_EXAMPLES = """\
+examples:
+  routenotify watch --family inet6
+  routenotify watch --json | jq -r 'select(.type == "DELETE") | .destination'
+  routenotify watch --count 1 --duration 30     wait for one change, or 30 s
+"""
+
+
+def add_watch(commands: Commands) -> None:
+    """Add `watch` to the program's commands."""
+    parser = command(commands, "watch", "print each change", _EXAMPLES)
+    parser.description = (
+        "Print each change of a route as it happens, one line each, until Ctrl-C."
+    )
+    parser.set_defaults(run=watch)
+    add_family(parser)
+    add_json(parser, "one JSON object per line")
+    add_netns(parser)
+    parser.add_argument("--count", type=count, metavar="N", help="end after N lines")
+    parser.add_argument(
+        "--duration", type=seconds, metavar="SECONDS", help="end after SECONDS"
+    )
+    parser.add_argument(
+        "--initial",
+        action="store_true",
+        help="first print an INITIAL line: the registration is in place",
+    )
 
 
 def watch(arguments: argparse.Namespace) -> int:
