@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from routenotify import RouteMonitor
 from routenotify._api import _opened
 from routenotify._cli import _view
+from routenotify._cli._deadline import remaining
 from routenotify._cli._keys import Keys, Stops, keys, stops
 from routenotify._cli._meter import CAPACITY, Meter
 from routenotify._cli._options import (
@@ -139,7 +140,10 @@ def _once(
 ) -> int:
     observer = _view.Observer(meter, arguments.sort)
     with contextlib.suppress(KeyboardInterrupt):  # what there is will do
-        _count(observer, meter, monitor, arguments.interval)
+        for left in remaining(arguments.interval):
+            observer.count(meter.take(monitor))
+            time.sleep(min(left, _TAKE))
+    observer.count(meter.take(monitor))
     moment = observer.look(monitor.stats)
     if arguments.json:
         print(json.dumps(moment.to_dict()))
@@ -150,18 +154,6 @@ def _once(
     )
     print(_view.text(screen))
     return 0
-
-
-def _count(
-    observer: _view.Observer, meter: Meter, monitor: RouteMonitor, seconds: float
-) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        observer.count(meter.take(monitor))
-        left = end - time.monotonic()
-        if left <= 0:
-            return
-        time.sleep(min(left, _TAKE))
 
 
 def _blocks() -> bool:

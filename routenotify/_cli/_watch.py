@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from routenotify import MonitorStats, RouteChange, RouteMonitor
+from routenotify._cli._deadline import remaining
 from routenotify._cli._format import text_of
 from routenotify._cli._options import (
     Commands,
@@ -88,9 +89,8 @@ def watch(arguments: argparse.Namespace) -> int:
 
 def _changes(monitor: RouteMonitor, duration: float | None) -> Iterator[RouteChange]:
     """Yield what happens within duration seconds, or for ever if None."""
-    end = math.inf if duration is None else time.monotonic() + duration
     with _waiter(monitor) as wait:
-        while (left := end - time.monotonic()) > 0:
+        for left in remaining(duration):
             change = monitor.poll()
             if change is None:
                 try:
