@@ -13,6 +13,7 @@ from routenotify._cli._meter import CAPACITY, Meter
 from routenotify._cli._options import (
     Commands,
     add_family,
+    add_filter,
     add_netns,
     address,
     command,
@@ -20,6 +21,7 @@ from routenotify._cli._options import (
 )
 from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._version import version
+from routenotify._cli._words import filter_of
 from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ _WAIT = 3600.0  # seconds of one wait for changes
 # Names of MonitorStats, and what they are; metrics are called routenotify_<name>.
 _COUNTERS = {
     "received": "Changes offered to the monitor.",
+    "filtered": "Changes that the filter refused; the kernel may drop more.",
     "conflated": "Changes merged into others because the queue was full.",
     "overruns": "Times the kernel's buffer overflowed.",
     "kernel_drops": "Messages the kernel dropped, by its own count.",
@@ -49,6 +52,7 @@ _LABELS = ("type", "family", "table", "protocol", "interface")
 _EXAMPLES = """\
 examples:
   routenotify exporter
+  routenotify exporter table main table 77      counts no other tables
   routenotify exporter --listen [::]:9957       for every address of this computer
   curl -s http://127.0.0.1:9957/metrics | grep overruns
 """
@@ -62,6 +66,7 @@ def add_exporter(commands: Commands) -> None:
         "Needs prometheus_client: pip install 'routenotify[cli]'."
     )
     parser.set_defaults(run=exporter)
+    add_filter(parser)
     parser.add_argument(
         "--listen",
         type=_listen,
@@ -104,7 +109,12 @@ def exporter(arguments: argparse.Namespace) -> int:
         contextlib.suppress(KeyboardInterrupt),
         terminating_as_ctrl_c(),
         _opened(netns.get("netns"), "exporter") as space,
-        RouteMonitor(arguments.family, capacity=CAPACITY, **netns) as monitor,
+        RouteMonitor(
+            arguments.family,
+            capacity=CAPACITY,
+            filter=filter_of(arguments.filter),
+            **netns,
+        ) as monitor,
     ):
         meter = Meter(space.fd)
         url = _serve(Collector(monitor, meter), *arguments.listen)

@@ -49,6 +49,16 @@ def add_family(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_filter(parser: argparse.ArgumentParser) -> None:
+    """Add the words of a filter; `_words.filter_of` understands them."""
+    parser.add_argument(
+        "filter",
+        nargs="*",
+        metavar="FILTER",
+        help="a prefix, for it and what lies inside; dev NAME; proto NAME; table NAME",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     """Add --json; what says in words what it prints."""
     parser.add_argument("--json", action="store_true", help=f"print {what}")

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable
 
 import routenotify
-from routenotify import Route
+from routenotify import Route, RouteFilter
+from routenotify._api import _opened
 from routenotify._cli._format import Columns
 from routenotify._cli._options import (
     Commands,
     add_family,
+    add_filter,
     add_json,
     add_netns,
     address,
@@ -20,10 +22,12 @@ from routenotify._cli._options import (
     netns_of,
 )
 from routenotify._cli._progress import progress, waited
+from routenotify._cli._words import filter_of
 
 _ROUTES_EXAMPLES = """\
 examples:
   routenotify routes
+  routenotify routes 10.0.0.0/8 dev eth0 proto bgp
   routenotify routes --json | jq -r 'select(.table == 254) | .destination'
 """
 _GET_EXAMPLES = """\
@@ -38,6 +42,7 @@ def add_routes(commands: Commands) -> None:
     parser = command(commands, "routes", "print the table", _ROUTES_EXAMPLES)
     parser.description = "Print the routes of all tables, one line per next hop."
     parser.set_defaults(run=routes)
+    add_filter(parser)
     add_family(parser)
     add_json(parser, "one JSON object per line")
     add_netns(parser)
@@ -66,7 +71,12 @@ def routes(arguments: argparse.Namespace) -> int:
 
 def _read(arguments: argparse.Namespace) -> tuple[list[Route], Callable[[Route], str]]:
     """Return the routes, and what makes each the line that was asked for."""
-    found = routenotify.routes(arguments.family, **netns_of(arguments))
+    netns = netns_of(arguments)
+    wanted = filter_of(arguments.filter) or RouteFilter()
+    with _opened(netns.get("netns"), "routes") as space:
+        # Not wanted.matches(): it would look names up in our own namespace.
+        matches = wanted._compile_for_monitor(space.fd).matches
+    found = list(filter(matches, routenotify.routes(arguments.family, **netns)))
     if arguments.json:
         return found, lambda route: json.dumps(route.to_dict())
     columns = Columns()

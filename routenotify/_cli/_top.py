@@ -21,6 +21,7 @@ from routenotify._cli._meter import CAPACITY, Meter
 from routenotify._cli._options import (
     Commands,
     add_family,
+    add_filter,
     add_json,
     add_netns,
     command,
@@ -63,12 +64,7 @@ def add_top(commands: Commands) -> None:
         "family.  The live screen needs rich: pip install 'routenotify[cli]'."
     )
     parser.set_defaults(run=top)
-    parser.add_argument(
-        "filter",
-        nargs="*",
-        metavar="FILTER",
-        help="a prefix, for it and what lies inside; dev NAME; proto NAME; table NAME",
-    )
+    add_filter(parser)
     add_family(parser)
     add_netns(parser)
     parser.add_argument(

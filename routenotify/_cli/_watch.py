@@ -19,6 +19,7 @@ from routenotify._cli._format import text_of
 from routenotify._cli._options import (
     Commands,
     add_family,
+    add_filter,
     add_json,
     add_netns,
     command,
@@ -27,12 +28,14 @@ from routenotify._cli._options import (
     seconds,
 )
 from routenotify._cli._signals import terminating_as_ctrl_c
+from routenotify._cli._words import filter_of
 
 _SLICE = 3600.0  # seconds of one wait; poll() takes no more than 24 days
 
 _EXAMPLES = """\
 examples:
   routenotify watch --family inet6
+  routenotify watch 10.0.0.0/8 dev eth0 proto bgp
   routenotify watch --json | jq -r 'select(.type == "DELETE") | .destination'
   routenotify watch --count 1 --duration 30     wait for one change, or 30 s
 """
@@ -45,6 +48,7 @@ def add_watch(commands: Commands) -> None:
         "Print each change of a route as it happens, one line each, until Ctrl-C."
     )
     parser.set_defaults(run=watch)
+    add_filter(parser)
     add_family(parser)
     add_json(parser, "one JSON object per line")
     add_netns(parser)
@@ -69,6 +73,7 @@ def watch(arguments: argparse.Namespace) -> int:
         RouteMonitor(
             arguments.family,
             initial_notification=arguments.initial,
+            filter=filter_of(arguments.filter),
             **netns_of(arguments),
         ) as monitor,
     ):

@@ -152,6 +152,21 @@ def test_exporter_when_the_port_is_taken_then_it_is_named(linked):
     assert f"routenotify: --listen {listen}: Address already in use\n" == done.stderr
 
 
+def test_exporter_counts_what_the_words_of_a_filter_let_through(linked):
+    """And says how many changes these kept back."""
+    words = ["table", "77", "proto", "bgp"]
+    running = Exporter(linked, "--listen", "127.0.0.1:0", *words)
+    linked.ip("route add 192.0.2.0/24 via 10.0.0.2 table 77 proto static")
+    linked.ip("route add 198.51.100.0/24 via 10.0.0.2 table 77 proto bgp")
+    samples = rnlab.wait_for(
+        lambda: changes(found := running.scrape()) and found, what="the change"
+    )
+
+    assert 1 == changes(samples) == changes(samples, protocol="bgp", table="77")
+    assert 1 == samples["routenotify_filtered_total"]
+    assert 2 == samples["routenotify_received_total"]
+
+
 def test_exporter_listens_on_ipv6(linked):
     """[::1]:0 is an address and a port."""
     running = Exporter(linked, "--listen", "[::1]:0")

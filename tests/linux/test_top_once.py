@@ -111,27 +111,6 @@ def test_top_once_counts_what_the_filter_lets_through(linked):
     assert told["changes"] > 0
 
 
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        (["192.0.2.1/24"], "192.0.2.1/24"),
-        (["10.0.0.0/8", "dev"], "'dev' needs a name after it"),
-        (["proto", "nobody"], "nobody"),
-        (["dev", "nothing0"], "nothing0"),
-    ],
-)
-def test_top_when_a_word_of_the_filter_is_wrong_then_it_is_named(
-    linked, words, complaint
-):
-    """One line on stderr, status 1."""
-    done = rncli.run(linked, "top", "--once", *words)
-
-    assert (1, "") == (done.returncode, done.stdout)
-    assert done.stderr.startswith("routenotify: ")
-    assert complaint in done.stderr
-    assert 1 == done.stderr.count("\n")
-
-
 def test_top_once_when_stdout_is_ascii_then_so_is_the_screen(linked):
     """The graph is drawn with what there is."""
     done = rncli.run(
