@@ -84,8 +84,8 @@ def _cells(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _clock(time_ns: int | None) -> str:
-    """Local time of day, to the millisecond."""
-    if time_ns is None:
+    """Local time of day, to the millisecond; blank if nobody knows it."""
+    if not time_ns:  # 0: a recording that does not say
         return " " * 12
     seconds, rest = divmod(time_ns, 1_000_000_000)
     clock = time.strftime("%H:%M:%S", time.localtime(seconds))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from routenotify import replay
 from routenotify._cli._format import Columns
 
 PLAIN = {
@@ -70,6 +71,16 @@ def test_change_has_the_time_to_the_millisecond():
     clock = Columns().change(Change()).split()[0]
 
     assert clock.endswith(":20.987")
+
+
+def test_change_when_its_time_is_unknown_then_the_column_is_blank(tmp_path):
+    """A line of JSON without time_ns was shown at the beginning of 1970."""
+    path = tmp_path / "timeless.jsonl"
+    path.write_text('{"type": "ADD", "destination": "192.0.2.0/24"}\n')
+    (change,) = replay(path)
+    timed = Columns().change(Change())
+
+    assert Columns().change(change).startswith(" " * timed.index("ADD") + "ADD ")
 
 
 def test_columns_when_a_value_is_wide_then_later_lines_follow():
