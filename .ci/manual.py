@@ -22,8 +22,8 @@ routenotify \- every change of an IP route on this computer, as it happens
 TAIL = r""".SH EXIT STATUS
 .TP
 .B 0
-Done as asked, also when the reader of the output went away, or when Ctrl-C
-ended a command that goes on until then.
+Done as asked, also when the reader of the output went away, or when Ctrl-C,
+SIGTERM or SIGHUP ended a command that goes on until then.
 .TP
 .B 1
 It failed: one line on standard error says what.
@@ -111,12 +111,21 @@ def _value(argument: Argument) -> str:
 
 
 def _usage(command: Command) -> str:
+    exclusive = [option for group in command.one_of for option in group]
     words = [
-        f"[{_named(_bold(option.flags[-1]), option)}]"
+        f"[{_option(option)}]"
         for option in command.options
-        if option.flags[-1] != "--help"
+        if option not in exclusive and "--help" not in option.flags
     ]
-    return "".join(f"{word}\n" for word in [*words, *map(_value, command.positionals)])
+    words += [f"{{{' | '.join(map(_option, group))}}}" for group in command.one_of]
+    words += [
+        f"[{_value(a)} ...]" if a.many else _value(a) for a in command.positionals
+    ]
+    return "".join(f"{word}\n" for word in words)
+
+
+def _option(option: Argument) -> str:
+    return _named(_bold(option.flags[0]), option)
 
 
 def _named(names: str, argument: Argument) -> str:
@@ -127,7 +136,8 @@ def _arguments(arguments: Iterable[Argument]) -> Iterator[str]:
     for argument in arguments:
         if argument.help:
             names = ", ".join(map(_bold, argument.flags))
-            yield f".TP\n{_named(names, argument)}\n"
+            more = " ..." if argument.many else ""
+            yield f".TP\n{_named(names, argument)}{more}\n"
             yield _text(argument.help)
 
 

@@ -126,8 +126,12 @@ def _bash_offer(argument: Argument) -> str:
         names = f'"$(ls {_NAMESPACES} 2>/dev/null)"'
         return f'mapfile -t COMPREPLY < <(compgen -W {names} -- "$cur")'
     if argument.names_a_file:
-        reply = 'mapfile -t COMPREPLY < <(compgen -f -- "$cur")'
+        words = _quoted(" ".join(argument.words))
+        found = f'compgen -W {words} -- "$cur"; compgen -f -- "$cur"'
+        reply = f"mapfile -t COMPREPLY < <({found})"
         return f"compopt -o filenames 2>/dev/null; {reply}"
+    if argument.words:
+        return _bash_reply(" ".join(argument.words))
     return ""  # a number, say: nothing to offer, but no option either
 
 
@@ -193,7 +197,8 @@ def _zsh_specs(command: Command) -> Iterator[str]:
             spec = f"{flag}[{_zsh_text(option.help)}]"
             yield _quoted(spec + (value if option.value else ""))
     for argument in command.positionals:
-        yield _quoted(f":{_zsh_text(argument.value)}:{_zsh_offer(argument)}")
+        count = "*" if argument.many else ""
+        yield _quoted(f"{count}:{_zsh_text(argument.value)}:{_zsh_offer(argument)}")
 
 
 def _zsh_text(text: str) -> str:
@@ -205,7 +210,10 @@ def _zsh_offer(argument: Argument) -> str:
         return f"({' '.join(argument.choices)})"
     if _is_namespace(argument):
         return f"_files -W {_NAMESPACES}"
-    return "_files" if argument.names_a_file else " "
+    words = " ".join(argument.words)
+    if argument.names_a_file:
+        return f"{{compadd {words}; _files}}" if words else "_files"
+    return f"({words})" if words else " "
 
 
 # ---- fish ----
@@ -251,7 +259,10 @@ def _fish_offer(argument: Argument) -> str:
         return f"-a {_fish_quoted(' '.join(argument.choices))}"
     if _is_namespace(argument):
         return f"-a {_fish_quoted(f'(ls {_NAMESPACES} 2>/dev/null)')}"
-    return "-F" if argument.names_a_file else ""
+    offers = ["-F"] if argument.names_a_file else []
+    if argument.words:
+        offers.append(f"-a {_fish_quoted(' '.join(argument.words))}")
+    return " ".join(offers)
 
 
 def _fish_quoted(text: str) -> str:

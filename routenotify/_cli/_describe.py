@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
+from routenotify._cli._words import KEYWORDS
+
+_FILES = {"FILE", "PICTURE"}
+
 
 class Argument(NamedTuple):
     """One option, or one positional argument.
@@ -14,21 +18,40 @@ class Argument(NamedTuple):
         value: what stands for its value in the help, "" if it takes none.
         choices: every value it takes; none: any.
         help: one line.
+        many: whether it is given as often as one likes, or not at all.
     """
 
     flags: tuple[str, ...]
     value: str
     choices: tuple[str, ...]
     help: str
+    many: bool = False
 
     @property
     def names_a_file(self) -> bool:
-        """Whether its value is the name of a file."""
-        return "FILE" in self.value and not self.choices
+        """Whether its value is, or may be, the name of a file."""
+        return not _FILES.isdisjoint(self.value.split("|"))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Values, among others, that are to be typed as they are."""
+        if self.value == "FILTER":
+            return tuple(KEYWORDS)
+        return tuple(part for part in self.value.split("|") if part.islower())
 
 
 class Command(NamedTuple):
-    """One command, or the program itself."""
+    """One command, or the program itself.
+
+    Attributes:
+        name: what is typed.
+        summary: a few words.
+        description: a few lines.
+        examples: the end of its help.
+        options: arguments with flags.
+        positionals: arguments without.
+        one_of: options of which one has to be given, and one only.
+    """
 
     name: str
     summary: str
@@ -36,6 +59,7 @@ class Command(NamedTuple):
     examples: str
     options: tuple[Argument, ...]
     positionals: tuple[Argument, ...]
+    one_of: tuple[tuple[Argument, ...], ...]
 
 
 class Program(NamedTuple):
@@ -77,6 +101,11 @@ def _command(name: str, summary: str, parser: argparse.ArgumentParser) -> Comman
         parser.epilog or "",
         tuple(argument for argument in arguments if argument.flags),
         tuple(argument for argument in arguments if not argument.flags),
+        tuple(
+            tuple(map(_argument, group._group_actions))
+            for group in parser._mutually_exclusive_groups
+            if group.required
+        ),
     )
 
 
@@ -84,7 +113,8 @@ def _argument(action: argparse.Action) -> Argument:
     value = "" if action.nargs == 0 else _value(action)
     # argparse itself fills in %(default)s and makes %% one %.
     text = (action.help or "") % {**vars(action)}
-    return Argument(tuple(action.option_strings), value, _choices(action, value), text)
+    flags, many = tuple(action.option_strings), action.nargs == "*"
+    return Argument(flags, value, _choices(action, value), text, many)
 
 
 def _value(action: argparse.Action) -> str:

@@ -7,7 +7,8 @@ from routenotify._errors import ERROR_INVALID_PARAMETER, InvalidParameter
 
 GRAMMAR = "PREFIX ...  dev NAME  proto NAME  table NAME"
 
-_KEYWORDS = {"dev": "interfaces", "proto": "protocols", "table": "tables"}
+#: What is typed before a name, and what that is to a RouteFilter.
+KEYWORDS = {"dev": "interfaces", "proto": "protocols", "table": "tables"}
 
 
 def filter_of(words: list[str]) -> RouteFilter | None:
@@ -26,12 +27,12 @@ def filter_of(words: list[str]) -> RouteFilter | None:
     given: dict[str, list[str | int]] = {}
     rest = iter(words)
     for word in rest:
-        keyword = _KEYWORDS.get(word, "more_specific")
-        value = word if word not in _KEYWORDS else next(rest, None)
+        keyword = KEYWORDS.get(word, "more_specific")
+        value = word if word not in KEYWORDS else next(rest, None)
         if value is None:
             raise InvalidParameter(
                 ERROR_INVALID_PARAMETER, "filter", f"{word!r} needs a name after it"
             )
-        number = value.isascii() and value.isdigit() and word in _KEYWORDS
+        number = value.isascii() and value.isdigit() and word in KEYWORDS
         given.setdefault(keyword, []).append(int(value) if number else value)
     return RouteFilter(**given)  # type: ignore[arg-type]

@@ -57,6 +57,48 @@ def test_bash_completes_commands_options_values_and_files(netns, tmp_path, path)
         shell.until(lambda screen: "usage: routenotify get" in screen, "the help")
 
 
+TYPED = [
+    ("routenotify plot li", "routenotify plot live"),
+    ("routenotify plot sto", "routenotify plot storm.rtmon"),
+    ("routenotify plot live -o chu", "routenotify plot live -o churn.png"),
+    ("routenotify plot live --output chu", "routenotify plot live --output churn.png"),
+    ("routenotify watch pr", "routenotify watch proto"),
+    ("routenotify routes dev eth0 ta", "routenotify routes dev eth0 table"),
+]
+
+
+@pytest.fixture
+def files(tmp_path) -> Path:
+    """A folder with a recording and a picture."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "storm.rtmon").touch()
+    (folder / "churn.png").touch()
+    return folder
+
+
+@pytest.mark.parametrize(("typed", "completed"), TYPED)
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_tab_offers_files_and_words_where_they_belong(
+    netns, tmp_path, path, files, shell, typed, completed
+):
+    """`plot -o` offered no files, `plot` not `live`, a filter nothing."""
+    need("tmux")
+    need(shell)
+    words, first = {
+        "bash": (["bash", "--norc", "--noprofile", "-i"], ""),
+        "zsh": (["zsh", "-f", "-i"], "autoload -U compinit; compinit -u -D; "),
+    }[shell]
+    with rnterm.Terminal(netns, tmp_path, words, PATH=path) as terminal:
+        terminal.write(f"PS1='$ '; cd {files}; {first}clear; ")
+        terminal.write(f"source <(routenotify completion {shell}); echo ok")
+        terminal.type("Enter")
+        terminal.until(lambda screen: "ok\n$" in screen, "the prompt")
+        terminal.write(typed)
+        terminal.type("Tab")
+        terminal.until(lambda screen: screen.rstrip().endswith(completed), completed)
+
+
 def test_bash_when_an_option_has_a_value_after_equals_then_that_is_completed(
     netns, tmp_path, path
 ):
@@ -93,7 +135,7 @@ def test_zsh_completes_commands_and_options(netns, tmp_path, path):
             )
 
 
-def test_fish_completes_commands_and_options(tmp_path, path):
+def test_fish_completes_commands_options_and_files(tmp_path, path, files):
     """By `complete -C`, which prints what Tab would offer."""
     need("fish")
     script = tmp_path / "routenotify.fish"
@@ -116,6 +158,7 @@ def test_fish_completes_commands_and_options(tmp_path, path):
             check=True,
             timeout=60,
             env=environment,
+            cwd=files,
         )
         return [found.partition("\t")[0] for found in done.stdout.splitlines()]
 
@@ -123,3 +166,5 @@ def test_fish_completes_commands_and_options(tmp_path, path):
     assert ["--family"] == offered("routenotify watch --fam")
     assert ["any", "inet", "inet6"] == sorted(offered("routenotify top --family "))
     assert "fish" in offered("routenotify completion ")
+    for line, completed in TYPED:
+        assert completed.split()[-1] in offered(line), line

@@ -68,6 +68,15 @@ def rendered(*command: str) -> str:
     return done.stdout
 
 
+def test_the_usage_says_what_has_to_be_given():
+    """One of plot's -o and --json; a filter may be left out, or have many words."""
+    page = PAGE.read_text()
+
+    assert r"{\fB\-o\fR \fIPICTURE\fR | \fB\-\-json\fR}" in page
+    assert 4 == page.count("\n[\\fIFILTER\\fR ...]\n")
+    assert "\n\\fIFILTER\\fR\n" not in page
+
+
 def test_mandoc_finds_nothing_wrong_with_the_page():
     """No warning, and every command has a section."""
     rendered("mandoc", "-Tlint", "-Wwarning")
