@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import routenotify
 from routenotify import Route, RouteFilter
-from routenotify._api import _opened
+from routenotify._api import NetworkNamespace, _opened
 from routenotify._cli._format import Columns
 from routenotify._cli._options import (
     Commands,
@@ -23,6 +23,8 @@ from routenotify._cli._options import (
 )
 from routenotify._cli._progress import progress, waited
 from routenotify._cli._words import filter_of
+from routenotify._errors import ERROR_INVALID_PARAMETER, InvalidParameter
+from routenotify._routenotify import interface_index
 
 _ROUTES_EXAMPLES = """\
 examples:
@@ -33,6 +35,7 @@ examples:
 _GET_EXAMPLES = """\
 examples:
   routenotify get 192.0.2.1
+  routenotify get 192.0.2.1 --from 10.0.0.1 --dev eth0
   routenotify get --json 2001:db8::1
 """
 
@@ -54,6 +57,16 @@ def add_get(commands: Commands) -> None:
     parser.description = "Print the route the system takes to ADDRESS."
     parser.set_defaults(run=get)
     parser.add_argument("address", type=address, metavar="ADDRESS", help="IPv4 or IPv6")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=address,
+        metavar="SOURCE",
+        help="from this address of the computer",
+    )
+    parser.add_argument(
+        "--dev", metavar="DEVICE", help="through this interface: its name or number"
+    )
     add_json(parser, "a JSON object")
     add_netns(parser)
 
@@ -86,8 +99,12 @@ def _read(arguments: argparse.Namespace) -> tuple[list[Route], Callable[[Route],
 
 def get(arguments: argparse.Namespace) -> int:
     """Print the route that the system takes to an address."""
+    netns = netns_of(arguments)
+    device = _device(arguments.dev, netns.get("netns"))
     try:
-        route = routenotify.best_route(arguments.address, **netns_of(arguments))
+        route = routenotify.best_route(
+            arguments.address, source=arguments.source, interface=device, **netns
+        )
     except routenotify.RouteNotFound:
         print(f"routenotify: no route to {arguments.address}", file=sys.stderr)
         return 1
@@ -96,3 +113,20 @@ def get(arguments: argparse.Namespace) -> int:
     else:
         print(Columns().route(route))
     return 0
+
+
+def _device(name: str | None, netns: NetworkNamespace | None) -> int | None:
+    """Return the number of an interface in the namespace, None for none.
+
+    Raises:
+        InvalidParameter: There is none of that name.
+    """
+    if name is None or (name.isascii() and name.isdigit()):
+        return None if name is None else int(name)
+    with _opened(netns, "get") as space:
+        try:
+            return interface_index(name, space.fd)
+        except routenotify.RouteNotFound:
+            raise InvalidParameter(
+                ERROR_INVALID_PARAMETER, "get", f"--dev {name!r} does not exist"
+            ) from None
