@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
+import socket
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -47,13 +50,14 @@ _GAUGES = {
     "rows": ("table_rows", "Rows of the mirrored table; 0 where there is none."),
     "rcvbuf": ("receive_buffer_bytes", "Effective receive buffer; 0: none."),
 }
+_NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a host, an IPv4 address too, or none
 _LABELS = ("type", "family", "table", "protocol", "interface")
 
 _EXAMPLES = """\
 examples:
   routenotify exporter
   routenotify exporter table main table 77      counts no other tables
-  routenotify exporter --listen [::]:9957       for every address of this computer
+  routenotify exporter --listen :9957           for every address of this computer
   curl -s http://127.0.0.1:9957/metrics | grep overruns
 """
 
@@ -72,28 +76,43 @@ def add_exporter(commands: Commands) -> None:
         type=_listen,
         metavar="ADDR:PORT",
         default="127.0.0.1:9957",
-        help="where to answer (default: 127.0.0.1:9957); port 0: any free one",
+        help="where to answer (default: 127.0.0.1:9957); without ADDR: everywhere; "
+        "port 0: any free one",
     )
     add_family(parser)
     add_netns(parser)
 
 
 def _listen(text: str) -> tuple[str, int]:
-    """Return address and port of 192.0.2.1:80 or [2001:db8::1]:80."""
+    """Return host and port of 192.0.2.1:80, [2001:db8::1]:80, name:80 or :80."""
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    elif ":" in host:
-        colon = ""  # which of them would be the port?
-    try:
-        address(host)
-    except argparse.ArgumentTypeError:
-        colon = ""
-    if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        known = _is_address(host)
+    else:
+        known = _NAME.fullmatch(host) is not None
+    number = int(port) if port.isascii() and port.isdigit() else 65536
+    if not (known and colon and number < 65536):
         raise argparse.ArgumentTypeError(
-            f"an address and a port, such as 127.0.0.1:9957 or [::]:9957, not {text!r}"
+            "an address and a port, such as 127.0.0.1:9957, [::]:9957 or :9957, "
+            f"not {text!r}"
         )
-    return host, int(port)
+    return host or _everywhere(), number
+
+
+def _everywhere() -> str:
+    """Return an address that stands for all of this computer's."""
+    if socket.has_dualstack_ipv6() and sys.platform != "win32":
+        return "::"
+    return "0.0.0.0"  # noqa: S104 - asked for; Windows' sockets are of one family
+
+
+def _is_address(text: str) -> bool:
+    try:
+        address(text)
+    except argparse.ArgumentTypeError:
+        return False
+    return True
 
 
 def exporter(arguments: argparse.Namespace) -> int:

@@ -167,6 +167,24 @@ def test_exporter_counts_what_the_words_of_a_filter_let_through(linked):
     assert 2 == samples["routenotify_received_total"]
 
 
+def test_exporter_without_an_address_listens_on_all(linked):
+    """`:PORT` is how Prometheus' own exporters are told so."""
+    running = Exporter(linked, "--listen", ":0")
+    port = running.target.rpartition(":")[2]
+    for host in ("127.0.0.1", "[::1]", "10.0.0.1"):
+        running.url = f"http://{host}:{port}/metrics"
+        assert "routenotify_table_rows" in running.scrape()
+
+
+def test_exporter_when_the_name_is_unknown_then_it_is_named(linked):
+    """One line, status 1."""
+    done = rncli.run(linked, "exporter", "--listen", "nobody.invalid:0")
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("routenotify: --listen nobody.invalid:0: ")
+    assert 1 == done.stderr.count("\n")
+
+
 def test_exporter_listens_on_ipv6(linked):
     """[::1]:0 is an address and a port."""
     running = Exporter(linked, "--listen", "[::1]:0")

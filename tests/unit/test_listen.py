@@ -1,4 +1,4 @@
-"""--listen: an address and a port."""
+"""--listen: an address or a name, and a port."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from routenotify._cli._args import parse
         ("127.0.0.1:9957", ("127.0.0.1", 9957)),
         ("[::1]:0", ("::1", 0)),
         ("[::]:65535", ("::", 65535)),
+        ("localhost:80", ("localhost", 80)),
+        ("metrics-1.example.org:80", ("metrics-1.example.org", 80)),
     ],
 )
-def test_listen_takes_either_family(text, meant):
+def test_listen_takes_either_family_and_names(text, meant):
     """An IPv6 address is in brackets, as in a URL."""
     assert meant == parse(["exporter", "--listen", text]).listen
 
@@ -23,8 +25,8 @@ def test_listen_takes_either_family(text, meant):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", ":", "9957", ":9957", "127.0.0.1", "127.0.0.1:", "::1:80", "[::1]"),
-        *("[::1]80", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:x", "host:80"),
+        *("", ":", "9957", "127.0.0.1", "127.0.0.1:", "::1:80", "[::1]", "[name]:80"),
+        *("[::1]80", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:x", "a b:80"),
         "127.0.0.1:٣",
     ],
 )
