@@ -25,8 +25,10 @@ class HasDict(Protocol):
 class Columns:
     """Text lines whose columns stay aligned; a wide value widens its column."""
 
-    def __init__(self, *, colour: bool = False) -> None:
+    def __init__(self, *, colour: bool = False, date: bool = False) -> None:
+        """date: whether a change has it before the time of day."""
         self._colour = colour
+        self._clock = "%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S"
         self._widths = [18, 14, 6]  # destination, next hop, interface
 
     def change(self, change: HasDict) -> str:
@@ -38,7 +40,7 @@ class Columns:
             kind = f"\033[{code}m{kind}\033[0m"
         # Windows says no protocol of a change: a number is Linux's, also in a replay.
         row = self._row(values, PROTOCOLS)
-        return f"{_clock(values['time_ns'])}  {kind}  {row}".rstrip()
+        return f"{_time(values['time_ns'], self._clock)}  {kind}  {row}".rstrip()
 
     def route(self, route: HasDict) -> str:
         """Return the line of a Route."""
@@ -67,7 +69,8 @@ def text_of(arguments: argparse.Namespace, out: TextIO) -> Callable[[HasDict], s
     """Return the function that makes a change the line that was asked for."""
     if arguments.json:
         return lambda change: json.dumps(change.to_dict())
-    return Columns(colour=wants_colour(out)).change
+    date = getattr(arguments, "date", False)  # not every command has the option
+    return Columns(colour=wants_colour(out), date=date).change
 
 
 def wants_colour(out: TextIO) -> bool:
@@ -83,13 +86,11 @@ def _cells(values: Mapping[str, Any]) -> tuple[str, ...]:
     return (str(values["destination"]), _next_hop(values), _interface(values))
 
 
-def _clock(time_ns: int | None) -> str:
-    """Local time of day, to the millisecond; blank if nobody knows it."""
-    if not time_ns:  # 0: a recording that does not say
-        return " " * 12
-    seconds, rest = divmod(time_ns, 1_000_000_000)
-    clock = time.strftime("%H:%M:%S", time.localtime(seconds))
-    return f"{clock}.{rest // 1_000_000:03d}"
+def _time(time_ns: int | None, form: str) -> str:
+    """Local time, to the millisecond; as many blanks if nobody knows it."""
+    seconds, rest = divmod(time_ns or 0, 1_000_000_000)
+    text = f"{time.strftime(form, time.localtime(seconds))}.{rest // 1_000_000:03d}"
+    return text if time_ns else " " * len(text)  # 0: a recording that does not say
 
 
 def _next_hop(values: Mapping[str, Any]) -> str:

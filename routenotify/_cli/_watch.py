@@ -57,6 +57,9 @@ def add_watch(commands: Commands) -> None:
         "--duration", type=seconds, metavar="SECONDS", help="end after SECONDS"
     )
     parser.add_argument(
+        "--date", action="store_true", help="print the date before the time"
+    )
+    parser.add_argument(
         "--initial",
         action="store_true",
         help="first print an INITIAL line: the registration is in place",

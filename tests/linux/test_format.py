@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from routenotify import replay
@@ -71,6 +73,15 @@ def test_change_has_the_time_to_the_millisecond():
     clock = Columns().change(Change()).split()[0]
 
     assert clock.endswith(":20.987")
+
+
+def test_change_when_the_date_is_asked_for_then_it_is_before_the_time():
+    """Local, as the time is."""
+    plain = Columns().change(Change())
+    seconds = PLAIN["time_ns"] // 10**9
+    day = dt.datetime.fromtimestamp(seconds).astimezone().date()
+
+    assert Columns(date=True).change(Change()) == f"{day} {plain}"
 
 
 def test_change_when_its_time_is_unknown_then_the_column_is_blank(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -120,6 +121,14 @@ def test_watch_in_a_pipe_is_plain_and_aligned(linked):
         "ADD 10.9.0.0/16 - v0 proto boot table 77",
         "ADD 198.51.100.7/32 - - blackhole proto boot",
     ]
+
+
+def test_watch_date_when_given_then_lines_can_be_told_from_yesterdays(netns):
+    """As `ip -ts monitor` does; the rest of the line stays."""
+    watch = rncli.Running(netns, "watch", "--initial", "--date")
+
+    line = watch.line()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  INITIAL", line)
 
 
 def test_watch_on_a_terminal_is_coloured(netns):
