@@ -21,7 +21,6 @@ RTAX_MTU: Final = 2
 RTMSG: Final = struct.Struct("=BBBBBBBBI")
 _RTNEXTHOP: Final = struct.Struct("=HBBi")
 _CLONED: Final = 0x200  # rtm_flags: an answer about one packet, no entry
-_UNICAST: Final = 1
 _PROTOCOL_RA: Final = 9
 _ADDRESSES: Final = (RTA_DST, RTA_SRC, RTA_PREFSRC, RTA_GATEWAY)
 _NUMBERS: Final = (RTA_OIF, RTA_PRIORITY, RTA_FLOW, RTA_TABLE, RTA_NH_ID)
@@ -90,13 +89,24 @@ class Route(NamedTuple):
     @property
     def is_sibling(self) -> bool:
         """Does IPv6 merge it with others of its key into one multipath set?"""
+        return self._through_gateway6 and not self.perhaps_sibling
+
+    @property
+    def perhaps_sibling(self) -> bool:
+        """It does if a daemon made it and not the kernel: see rn_entry.c."""
+        return (
+            self._through_gateway6
+            and self.attributes.protocol == _PROTOCOL_RA
+            and len(self.hops) == 1
+        )
+
+    @property
+    def _through_gateway6(self) -> bool:
         return (
             self.key.ip_version == 6
             and bool(self.hops)
             and self.hops[0].version != 0
             and not self.attributes.nexthop_id
-            and self.attributes.protocol != _PROTOCOL_RA
-            and self.attributes.route_type == _UNICAST
         )
 
 

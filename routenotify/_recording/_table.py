@@ -41,17 +41,24 @@ class _Node:
 class _Entry:
     """A route with its hops; the first one's attributes are shown for all."""
 
-    __slots__ = ("nodes", "siblings")
+    __slots__ = ("nodes", "perhaps", "siblings")
 
-    def __init__(self, nodes: list[_Node], *, siblings: bool) -> None:
+    def __init__(
+        self, nodes: list[_Node], *, siblings: bool, perhaps: bool = False
+    ) -> None:
         self.nodes = nodes
         self.siblings = siblings
+        self.perhaps = perhaps  # a single one that may have been a sibling
 
     @classmethod
     def of(cls, route: Route) -> _Entry:
         hops = route.hops or (Hop(),)
         nodes = [_Node(hop, route.attributes) for hop in hops]
-        return cls(nodes, siblings=route.is_sibling)
+        return cls(nodes, siblings=route.is_sibling, perhaps=route.perhaps_sibling)
+
+    def has(self, hops: Iterable[Hop]) -> bool:
+        """Is one of its hops among these?"""
+        return any(hop.same(node.hop) for node in self.nodes for hop in hops)
 
     def same(self, route: Route, *, loosely: bool = False) -> bool:
         """Is it what the message says, but for run-time flags?
@@ -116,7 +123,7 @@ class KernelTable:
         if group is None:  # older than the recording
             unknown = _Entry.of(route)
             return list(_deleted(route.key, [unknown], _SYSTEM))
-        if route.is_sibling:
+        if route.is_sibling or _is_of_set(group, route):
             return self._shrink(group, route)
         at = _find(entry.same(route) for entry in group)
         if at is None:
@@ -128,20 +135,24 @@ class KernelTable:
         return [] if at is None else self._remove(route.key, at, _SYSTEM)
 
     def link_removed(self, index: int) -> list[Row]:
-        """The rows that go with an interface: IPv6 ones hop by hop."""
+        """The rows that go with an interface.
+
+        Those of IPv6 and of nexthop objects go hop by hop.
+        """
         self._links.pop(index, None)
         rows: list[Row] = []
         for key, group in list(self._groups.items()):
             for entry in list(group):
                 if any(node.hop.interface_index == index for node in entry.nodes):
-                    rows += self._take_off(key, group, entry, index)
+                    rows += self._take_off(key, group, entry, index, _LINK_REMOVED)
         return rows
 
     def link_state(self, index: int, flags: int) -> list[Row]:
         """The rows that change with RTM_NEWLINK's ifi_flags, IPv6 ones that go apart.
 
         Source: fib_sync_down_dev() and fib_sync_up() of net/ipv4/fib_semantics.c,
-        fib6_ifdown() of net/ipv6/route.c.
+        fib6_ifdown() of net/ipv6/route.c, nexthop_flush_dev() of
+        net/ipv4/nexthop.c: an object goes even with the carrier.
         """
         up = bool(flags & _IFF_UP)
         state = 0 if up else _DEAD
@@ -178,6 +189,7 @@ class KernelTable:
 
     def _added6(self, group: list[_Entry], route: Route, flags: int) -> list[Row]:
         if route.is_sibling:
+            _find_out_siblings(group, route)
             at = _find(entry.siblings for entry in group)
             if flags & nl.FLAG_REPLACE:
                 return self._replace(group, at or 0, route)
@@ -191,7 +203,7 @@ class KernelTable:
             return self._insert(route, len(group))
         at = _find_object(group, route)
         if at is None:
-            at = _find(not entry.siblings for entry in group)
+            at = _find_replaced(group, route)
         if route.attributes.nexthop_id and same is not None and same != at:
             return []  # an object replaced by its equal: nothing is sure
         return self._replace(group, at or 0, route)
@@ -261,7 +273,7 @@ class KernelTable:
         return list(_deleted(key, [old], cause))
 
     def _take_off(
-        self, key: Key, group: list[_Entry], entry: _Entry, index: int
+        self, key: Key, group: list[_Entry], entry: _Entry, index: int, cause: int
     ) -> list[Row]:
         left = [
             _Node(node.hop, node.attributes)
@@ -269,16 +281,21 @@ class KernelTable:
             if node.hop.interface_index != index
         ]
         at = group.index(entry)
-        if key.ip_version == 4 or not left:
-            return self._remove(key, at, _LINK_REMOVED)
+        by_hop = key.ip_version == 6 or _object_of(entry)
+        if not by_hop or not left:
+            return self._remove(key, at, cause)
         new = _Entry(left, siblings=entry.siblings)
-        return self._swap(key, group, at, new, _LINK_REMOVED, _LINK_REMOVED)
+        return self._swap(key, group, at, new, cause, cause)
 
     def _set_state(
         self, key: Key, group: list[_Entry], entry: _Entry, index: int, state: int
     ) -> list[Row]:
         if not _follows_link(key, entry, index):
             return []
+        if state and _object_of(entry):
+            if key.ip_version == 6 and len(entry.nodes) == 1:
+                return []  # a message tells that it is gone
+            return self._take_off(key, group, entry, index, _LINK_DOWN)
         if key.ip_version == 6 and not entry.siblings:
             state &= _LINKDOWN  # a message tells that it is gone
         nodes = []
@@ -308,6 +325,32 @@ def _follows_link(key: Key, entry: _Entry, index: int) -> bool:
 
 def _find(hits: Iterable[bool]) -> int | None:
     return next((at for at, hit in enumerate(hits) if hit), None)
+
+
+def _find_out_siblings(group: list[_Entry], route: Route) -> None:
+    """A set of siblings names the hop of a single entry that may have been one."""
+    if any(entry.siblings for entry in group):
+        return
+    at = _find(entry.perhaps and entry.has(route.hops) for entry in group)
+    if at is not None:
+        group[at].siblings, group[at].perhaps = True, False
+
+
+def _is_of_set(group: list[_Entry], route: Route) -> bool:
+    """Is the deletion of what may be a sibling that of one?"""
+    return (
+        route.perhaps_sibling
+        and any(entry.siblings and entry.has(route.hops) for entry in group)
+        and not any(entry.same(route) for entry in group)
+    )
+
+
+def _find_replaced(group: list[_Entry], route: Route) -> int | None:
+    """What IPv6 replaced by a route without a nexthop object."""
+    if not route.perhaps_sibling:
+        return _find(not entry.siblings for entry in group)
+    at = _find(entry.same(route, loosely=True) for entry in group)
+    return at if at is not None else _find(entry.siblings for entry in group)
 
 
 def _object_of(entry: _Entry) -> int:

@@ -275,6 +275,18 @@ SIBLINGS = [
     "route del 2001:db8:4::/48 via 2001:db8:9::2 dev w0",
     "route add 2001:db8:5::/48 nexthop via 2001:db8::2 nexthop via 2001:db8:9::2",
     "route del 2001:db8:5::/48",
+    # of a daemon that handles router advertisements: siblings all the same
+    "route add 2001:db8:6::/48 via 2001:db8:9::2 dev w0 proto ra",
+    "route append 2001:db8:6::/48 via 2001:db8::2 proto ra",
+    "route append 2001:db8:6::/48 via 2001:db8::3 proto ra",
+    "route del 2001:db8:6::/48 via 2001:db8::2 proto ra",
+    "route replace 2001:db8:6::/48 via 2001:db8::4 proto ra",
+    "route append 2001:db8:6::/48 via 2001:db8:9::2 dev w0",
+    # one hop of an object goes, the other stays
+    "nexthop add id 1 via 10.9.0.2 dev w0",
+    "nexthop add id 2 via 10.0.0.2 dev v0",
+    "nexthop add id 3 group 1/2",
+    "route add 192.0.2.0/24 nhid 3",
 ]
 
 
