@@ -24,7 +24,7 @@ from routenotify._api import RouteMonitor, closed_at_exit, open_monitors
 from routenotify._errors import ERROR_INVALID_PARAMETER, InvalidParameter, MonitorClosed
 from routenotify._filter import RouteFilter
 from routenotify._recording._error import RecordingError
-from routenotify._recording._open import Reader, reader
+from routenotify._recording._open import Reader, reader, records
 from routenotify._recording._row import SIZE, WAS, unpack
 from routenotify._types import ChangeType, RouteKey, Snapshot
 
@@ -220,7 +220,7 @@ class _Names:
         if self._numbers is None:
             names: dict[int, str] = {}
             with open(self._path, "rb") as file, contextlib.suppress(RecordingError):
-                deque(reader(file, self._path, names), maxlen=0)
+                deque(records(reader(file, self._path, names)), maxlen=0)
             self._numbers = {name: number for number, name in names.items()}
         if name not in self._numbers:
             detail = f"interfaces={name!r} does not exist in the recording"
@@ -265,7 +265,7 @@ class _Feeder:
     ) -> None:
         self._file = file
         self._source = source
-        self._records = iter(source)
+        self._records = records(source)
         self._speed = speed
         self._rows: dict[RouteKey, tuple[int, int]] | None = {} if remember else None
         self._ahead: bytes | None = None  # read, not yet due
@@ -319,6 +319,15 @@ class _Feeder:
         Raises:
             MonitorClosed: It was closed.
         """
+        try:
+            return self._feed_due(monitor)
+        except MonitorClosed:
+            raise
+        except Exception as error:  # noqa: BLE001 - else nobody ends the wait for it
+            monitor._feed_end(error)
+            return None
+
+    def _feed_due(self, monitor: Replay) -> float | None:
         while True:
             if not self._chunk:
                 self._gather()
@@ -354,7 +363,7 @@ class _Feeder:
             return record if self._rows is None else _with_was(record, self._rows)
         except StopIteration:
             self._over = True
-        except OSError as error:  # a RecordingError is one
+        except (OSError, MemoryError) as error:  # a RecordingError is an OSError
             self._over = True
             self._failure = error
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, BinaryIO, Final
 
@@ -16,10 +16,12 @@ from routenotify._recording._row import (
     HAS_ATTRIBUTES,
     NO_TABLE,
     PREFERENCE_SHIFT,
+    WITH_ROW,
     Row,
+    check,
 )
 from routenotify._routenotify import RouteChange
-from routenotify._types import ChangeType
+from routenotify._types import ChangeType, RouteType
 
 _LONGEST: Final = 1 << 16  # bytes of a line; ours have some 600
 
@@ -64,7 +66,7 @@ class JsonReader:
             names: gets the interfaces' names by their numbers, as they come.
         """
         self._file = file
-        self._path = path
+        self.path = path
         self._names = names
         self.offset = 0  # of the line last read
 
@@ -86,13 +88,22 @@ class JsonReader:
             values = json.loads(line)
             record = from_json(values)
         except json.JSONDecodeError as error:
-            why = "the file ends inside a line" if line[-1:] != b"\n" else str(error)
-            raise damaged(self._path, self.offset, why) from None
+            raise damaged(self.path, self.offset, _no_json(line, error)) from None
+        except RecursionError:
+            raise damaged(self.path, self.offset, "nested too deeply") from None
         except ValueError as error:
-            raise damaged(self._path, self.offset, str(error)) from None
+            raise damaged(self.path, self.offset, str(error)) from None
         if values.get("interface") and values.get("interface_index"):
             self._names[values["interface_index"]] = values["interface"]
         return record
+
+
+def _no_json(line: bytes, error: json.JSONDecodeError) -> str:
+    if line.endswith(b"\n"):
+        return str(error)
+    if len(line) == _LONGEST:
+        return f"a line of more than {_LONGEST} bytes"
+    return "the file ends inside a line"
 
 
 def from_json(values: object) -> bytes:
@@ -105,23 +116,30 @@ def from_json(values: object) -> bytes:
         raise ValueError("a change is an object with a type")
     get = _Getter(values)
     row = Row(
-        type=get.name("type", {member.name: member.value for member in ChangeType}),
+        type=get.name("type", ChangeType.__members__, absent=None),
         cause=get.name("cause", _causes()),
         time_ns=get.number("time_ns"),
         sequence=get.number("sequence"),
         merged=get.number("merged"),
     )
-    if values.get("destination") is not None:
+    get.text("interface")
+    get.number("interface_index")
+    has_row, said = row.type in WITH_ROW, values.get("destination")
+    if has_row != (said is not None):
+        what = "needs one" if has_row else "has none"
+        raise ValueError(f"destination={said!r}: type {values['type']} {what}")
+    if has_row:
         row = _with_row(row, get)
     record = row.pack()
-    RouteChange(record)  # has its bytes checked
+    check(record)
     return record
 
 
 def _with_row(row: Row, get: _Getter) -> Row:
     version, destination, length = get.network("destination")
-    _, source, source_length = get.network("source")
     hop_version, next_hop = get.address("next_hop")
+    _, prefsrc = get.address("preferred_source", version)
+    _, source, source_length = get.network("source", version)
     table_said = get.values.get("table") is not None
     said = table_said or get.values.get("protocol") is not None
     fields = HAS_ATTRIBUTES if said else 0
@@ -136,8 +154,8 @@ def _with_row(row: Row, get: _Getter) -> Row:
         source_length=source_length,
         next_hop_version=hop_version,
         next_hop=next_hop,
-        prefsrc=get.address("preferred_source")[1],
-        route_type=get.name("route_type", _route_types()) if table_said else 0,
+        prefsrc=prefsrc,
+        route_type=get.name("route_type", _ROUTE_TYPES) if table_said else 0,
         weight=min(255, max(0, get.number("weight") - 1)),
         fields=fields,
         **numbers,
@@ -175,53 +193,64 @@ class _Getter:
             raise ValueError(f"{name}={value} is out of its range")
         return value
 
-    def name(self, name: str, numbers: Mapping[str, int]) -> int:
+    def name(
+        self, name: str, numbers: Mapping[str, int], absent: int | None = 0
+    ) -> int:
         value = self.values.get(name)
-        if value is None:
-            return 0
+        if value is None and absent is not None:
+            return absent
         if not isinstance(value, str) or value not in numbers:
             raise ValueError(f"{name}={value!r} is none of {', '.join(numbers)}")
         return numbers[value]
 
-    def address(self, name: str) -> tuple[int, bytes]:
+    def text(self, name: str) -> str | None:
         value = self.values.get(name)
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"{name}={value!r} is no text")
+        return value
+
+    def address(self, name: str, version: int | None = None) -> tuple[int, bytes]:
+        """IP version and bytes; version: that it must have."""
+        value = self.text(name)
         if value is None:
             return 0, bytes(16)
-        address = ipaddress.ip_address(_text(name, value))
+        try:
+            address = ipaddress.ip_address(value)
+        except ValueError as why:
+            raise ValueError(f"{name}={value!r}: {why}") from None
+        _check_family(name, value, address.version, version)
         return address.version, address.packed.ljust(16, b"\0")
 
-    def network(self, name: str) -> tuple[int, bytes, int]:
-        value = self.values.get(name)
+    def network(self, name: str, version: int | None = None) -> tuple[int, bytes, int]:
+        """IP version, bytes, length of the prefix; version: that it must have."""
+        value = self.text(name)
         if value is None:
             return 0, bytes(16), 0
-        # Not ip_network(): a source prefix may have bits set beyond its length.
-        interface = ipaddress.ip_interface(_text(name, value))
-        packed = interface.ip.packed.ljust(16, b"\0")
-        return interface.version, packed, interface.network.prefixlen
+        try:
+            network = ipaddress.ip_network(value)
+        except ValueError as why:
+            raise ValueError(f"{name}={value!r}: {why}") from None
+        _check_family(name, value, network.version, version)
+        packed = network.network_address.packed.ljust(16, b"\0")
+        return network.version, packed, network.prefixlen
 
 
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name}={value!r} is no text")
-    return value
-
-
-def _numbers_of(member: str, show: Callable[[RouteChange], Any]) -> dict[str, int]:
-    """The native layer's names of a member of a row, with their numbers."""
-    found: dict[str, int] = {}
-    for number in range(256):
-        row = Row(type=1, ip_version=4, fields=HAS_ATTRIBUTES)
-        numbered: dict[str, Any] = {member: number}
-        change = RouteChange(row._replace(**numbered).pack())
-        found.setdefault(show(change), number)
-    return found
+def _check_family(name: str, value: str, version: int, wanted: int | None) -> None:
+    if wanted not in (None, version):
+        raise ValueError(f"{name}={value!r} is not of the destination's family")
 
 
 @cache
 def _causes() -> dict[str, int]:
-    return _numbers_of("cause", lambda change: change.cause)
+    """The native layer's names of enum rn_cause; after the last comes "unknown"."""
+    found: dict[str, int] = {}
+    while "unknown" not in found:
+        number = len(found)
+        found[RouteChange(Row(cause=number).pack()).cause] = number
+    return found
 
 
-@cache
-def _route_types() -> dict[str, int]:
-    return _numbers_of("route_type", lambda change: change.to_dict()["route_type"])
+# As to_dict() shows them: those that have no name by their number.
+_ROUTE_TYPES: Final = {str(number): number for number in range(256)} | {
+    member.name.lower(): member.value for member in RouteType
+}

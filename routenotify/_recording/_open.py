@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from io import BufferedReader
 from typing import BinaryIO, Final, Literal, TypeAlias
 
@@ -47,3 +48,19 @@ def reader(file: BufferedReader, path: str, names: dict[int, str]) -> Reader:
         return RtmonReader(file, path, names)
     why = "neither rtmon's format nor JSON lines: it starts with " + repr(start)
     raise damaged(path, 0, why)
+
+
+def records(source: Reader) -> Iterator[bytes]:
+    """The records of a file's reader(), in order.
+
+    Raises:
+        RecordingError: From here on the file is damaged, in whatever way.
+        OSError: It cannot be read.
+    """
+    try:
+        yield from source
+    except (OSError, MemoryError):
+        raise  # a RecordingError too
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise damaged(source.path, source.offset, why) from error

@@ -127,6 +127,8 @@ def parse_route(body: bytes) -> Route | None:
     _check(found, size)
     if max(head[1], head[2]) > size * 8:
         raise nl.MalformedError(f"a prefix length of {max(head[1], head[2])}")
+    if RTA_PREF in found and len(found[RTA_PREF]) != 1:
+        raise nl.MalformedError(f"a preference of {len(found[RTA_PREF])} bytes")
     return Route(_key(head, found), _attributes(head, found), _hops(found, size, flags))
 
 
@@ -195,6 +197,8 @@ def _multipath(data: bytes, size: int) -> tuple[Hop, ...]:
         length, flags, weight, index = _RTNEXTHOP.unpack_from(data, at)
         if not _RTNEXTHOP.size <= length <= len(data) - at:
             raise nl.MalformedError(f"a next hop of {length} bytes")
+        if index < 0:
+            raise nl.MalformedError(f"a next hop through interface {index}")
         found = nl.attributes(data[at + _RTNEXTHOP.size : at + length])
         _check(found, size)
         hops.append(_hop(found, index, flags, weight, _number(found, RTA_FLOW)))

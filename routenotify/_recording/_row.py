@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
+from routenotify._routenotify import RouteChange
+from routenotify._types import ChangeType
+
 RECORD: Final = struct.Struct("=QqQ16s16s16s16s6I2H12B")
 SIZE: Final = RECORD.size
 NO_ADDRESS: Final = bytes(16)
@@ -13,6 +16,9 @@ HAS_ATTRIBUTES: Final = 0x01  # bits of Row.fields
 NO_TABLE: Final = 0x08
 PREFERENCE_SHIFT: Final = 4
 PREFERENCE_MASK: Final = 0x30
+
+#: The types that tell of a row; the others are INITIAL and markers.
+WITH_ROW: Final = (ChangeType.ADD, ChangeType.PARAMETER, ChangeType.DELETE)
 
 WAS: Final = 1 << 63  # bit of Row.sequence, on the way to a channel only
 
@@ -60,6 +66,21 @@ class Row(NamedTuple):
 def unpack(record: bytes) -> Row:
     """The members of a record."""
     return Row._make(RECORD.unpack(record))
+
+
+def check(record: bytes) -> None:
+    """See that bytes out of a file are a change that a monitor can deliver.
+
+    Raises:
+        ValueError: They are not; the text says why.
+    """
+    RouteChange(record)
+    row = unpack(record)
+    if row.sequence & WAS:
+        raise ValueError("a record that no monitor delivers")
+    if (row.type in WITH_ROW) != (row.ip_version != 0):
+        without = "with" if row.ip_version else "without"
+        raise ValueError(f"a change of type {row.type} {without} a row")
 
 
 def address_size(ip_version: int) -> int:

@@ -25,9 +25,9 @@ from routenotify._recording._row import (
     PREFERENCE_MASK,
     PREFERENCE_SHIFT,
     SIZE,
-    WAS,
     Row,
     address_size,
+    check,
     unpack,
 )
 from routenotify._recording._table import KernelTable
@@ -158,7 +158,7 @@ class RtmonReader:
             names: gets the interfaces' names by their numbers, as they come.
         """
         self._file = file
-        self._path = path
+        self.path = path
         self._names = names
         self._time_ns = 0
         self._table = KernelTable()
@@ -170,12 +170,12 @@ class RtmonReader:
         Raises:
             RecordingError: From here on the file is damaged.
         """
-        for message in nl.read_messages(self._file, self._path):
+        for message in nl.read_messages(self._file, self.path):
             self.offset = message.offset
             try:
                 yield from self._records(message)
             except nl.MalformedError as why:
-                raise damaged(self._path, message.offset, str(why)) from None
+                raise damaged(self.path, message.offset, str(why)) from None
 
     def _records(self, message: nl.Message) -> list[bytes]:
         if message.type in (nl.NEWROUTE, nl.DELROUTE):
@@ -223,7 +223,15 @@ class RtmonReader:
         return [] if own else self._timed(self._table.link_state(index, flags))
 
     def _timed(self, rows: list[Row]) -> list[bytes]:
-        return [row._replace(time_ns=self._time_ns).pack() for row in rows]
+        records = []
+        for row in rows:
+            try:
+                record = row._replace(time_ns=self._time_ns).pack()
+            except struct.error as why:  # such as the 65 537th equal route
+                raise nl.MalformedError(f"a row's number: {why}") from None
+            _check(record)
+            records.append(record)
+        return records
 
 
 def _own(body: bytes, at: int) -> bytes | None:
@@ -234,10 +242,12 @@ def _own(body: bytes, at: int) -> bytes | None:
         raise nl.MalformedError("a record of another size: made by a newer version?")
     at += len(_OWN_HEAD)
     record = body[at : at + SIZE]
-    if unpack(record).sequence & WAS:
-        raise nl.MalformedError("a record that no monitor delivers")
+    _check(record)
+    return record
+
+
+def _check(record: bytes) -> None:
     try:
-        RouteChange(record)  # has its bytes checked
+        check(record)
     except ValueError as why:
         raise nl.MalformedError(str(why)) from None
-    return record

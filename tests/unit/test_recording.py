@@ -8,19 +8,21 @@ import json
 import os
 import random
 import struct
-import time
 from pathlib import Path
 
 import pytest
 import rows
 
 import routenotify
+from routenotify._cli._format import Columns
+from routenotify._cli._story import Story
 from routenotify._recording import _netlink as nl
+from routenotify._recording._json import to_json
 from routenotify._recording._open import format_of_name, reader, writer
 from routenotify._recording._row import SIZE
 
 FORMATS = ("rtmon", "json")
-SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED", time.time_ns() % 1_000_000))
+SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED") or random.randrange(1 << 32))
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus" / "rtnl"
 
 
@@ -115,10 +117,43 @@ def few_changes():
     ]
 
 
+def message(*attributes, length=24, family=2):
+    """A new route as a kernel tells it, of (kind, bytes) attributes."""
+    body = bytes((family, length, 0, 0, 254, 3, 0, 1)) + bytes(4)
+    for kind, data in attributes:
+        body += nl.ATTRIBUTE.pack(4 + len(data), kind) + data
+        body += bytes(-len(data) % 4)
+    return nl.HEADER.pack(nl.HEADER.size + len(body), nl.NEWROUTE, 0, 1, 0) + body
+
+
+DESTINATION = (1, bytes((10, 0, 0, 0)))
+DESTINATION6 = (1, bytes((0x20, 1, 0xD, 0xB8)) + bytes(12))
+VIA = (5, bytes((192, 0, 2, 1)))
+HOP = struct.pack("=HBBi", 8, 0, 0, 2)
+HOPS = struct.pack("=HBBi", 16, 0, 0, 2) + nl.attribute(*VIA) + HOP
+METRICS = nl.attribute(2, nl.U32.pack(1400)) + nl.attribute(4, nl.U32.pack(9))
+
+
+def few_messages():
+    """Routes of many attributes, and ours with the record in it."""
+    oif, metric = (4, nl.U32.pack(2)), (6, nl.U32.pack(1024))
+    yield message(DESTINATION, VIA, oif, metric, (7, VIA[1]), (8, METRICS))
+    yield message(DESTINATION, (15, nl.U32.pack(1000)), (9, HOPS))
+    yield message(DESTINATION, (18, b"\x0a\0" + DESTINATION6[1]), oif, (30, bytes(4)))
+    yield message(DESTINATION6, oif, metric, (20, b"\3"), (8, METRICS), family=10)
+    recorded = written(few_changes(), "rtmon")
+    for one in nl.read_messages(io.BytesIO(recorded), ""):
+        if one.type in (nl.NEWROUTE, nl.DELROUTE):
+            yield nl.message(one.type, one.flags, one.body)
+
+
+MESSAGES = [*few_messages()]
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_random_changes_come_back_to_the_byte(kind):
     """Every member of every record: cause, nanoseconds, ordinal, all."""
-    print(f"seed {SEED}")
+    print(f"ROUTENOTIFY_TEST_SEED={SEED}")
     rng = random.Random(SEED)
     changes = [random_change(rng) for _ in range(2000)]
     found, error = read(written(changes, kind))
@@ -152,20 +187,102 @@ def test_a_file_cut_anywhere_gives_what_is_whole_and_says_where_it_ends(kind):
             assert "file" == error.path
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_a_damaged_file_never_raises_anything_else(kind):
-    """Random bytes changed: changes, or a RecordingError inside the file."""
-    print(f"seed {SEED}")
-    rng = random.Random(SEED)
-    data = written(few_changes(), kind)
-    for _ in range(3000):
-        damaged = bytearray(data)
-        for _ in range(rng.randrange(1, 4)):
-            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
-        found, error = read(bytes(damaged))
+def with_wrong_bytes(rng, kind):
+    """A recording in which some bytes are others."""
+    data = bytearray(written(few_changes(), kind))
+    for _ in range(rng.randrange(1, 4)):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    return bytes(data)
 
-        assert len(found) <= len(few_changes()) + 1
-        assert error is None or 0 <= error.offset <= len(damaged)
+
+ODD = [
+    *(None, True, -1, 0, 1.5, 255, 256, 1 << 31, 1 << 32, 1 << 64, float("nan")),
+    *("", "x", "ADD", "INITIAL", "10.0.0.1/8", "::/0", "::1", "\udcff"),
+    *([], [1], {}, {"type": "ADD"}),
+]
+
+
+def with_a_wrong_value(rng, kind):
+    """Whole lines, or whole messages, of which one says what it cannot."""
+    if kind == "rtmon":
+        return rng.choice(MESSAGES) + wrong_message(rng, rng.choice(MESSAGES))
+    if rng.random() < 0.01:
+        return b'{"type": ' + b"[" * 30_000 + b"\n"
+    values = to_json(rng.choice(few_changes()))
+    for _ in range(rng.randrange(1, 3)):
+        others = [*values.values()]
+        values[rng.choice([*values])] = rng.choice([rng.choice(others), *ODD])
+    return json.dumps(values).encode() + b"\n"
+
+
+def wrong_message(rng, data):
+    """A message with one of its attributes, or of the bytes before them, wrong."""
+    _, kind, flags, _, _ = nl.HEADER.unpack_from(data)
+    head, rest = bytearray(data[16:28]), data[28:]
+    if rng.random() < 0.3:
+        head[rng.randrange(len(head))] = rng.choice([0, 1, 32, 33, 129, 255])
+    kind = kind ^ 1 if rng.random() < 0.1 else kind  # NEWROUTE, DELROUTE
+    return nl.message(kind, flags, bytes(head) + wrong_attributes(rng, rest))
+
+
+def wrong_attributes(rng, data):
+    """Attributes of which one has another payload, or is of another kind."""
+    found = [*nl.attributes(data).items()]
+    if not found:
+        return rng.randbytes(rng.randrange(9))
+    at = rng.randrange(len(found))
+    kind, payload = found[at]
+    if kind == 8 and rng.random() < 0.5:
+        payload = wrong_attributes(rng, payload)
+    elif kind == 9 and rng.random() < 0.8:
+        payload = wrong_hop(rng, payload)
+    else:
+        lengths = [0, 1, len(payload) - 1, len(payload), len(payload) + 1]
+        payload = rng.randbytes(max(0, rng.choice(lengths)))
+    if rng.random() < 0.2:
+        kind = rng.randrange(32)
+    found[at] = kind, payload
+    return b"".join(nl.attribute(*one) for one in found)
+
+
+def wrong_hop(rng, data):
+    """Hops of a multipath route, the first with another head or attribute."""
+    length, flags, weight, _ = struct.unpack_from("=HBBi", data)
+    inside, rest = data[8:length], data[length:]
+    if rng.random() < 0.5:
+        inside = wrong_attributes(rng, inside)
+    index = rng.choice([-(1 << 31), -1, 0, 7, (1 << 31) - 1])
+    return struct.pack("=HBBi", 8 + len(inside), flags, weight, index) + inside + rest
+
+
+@pytest.mark.parametrize("damage", [with_wrong_bytes, with_a_wrong_value])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_damaged_file_never_raises_anything_else(kind, damage):
+    """Changes that every command can show, or a RecordingError inside the file.
+
+    An interface_index that was a list raised a TypeError, deep nesting a
+    RecursionError, an empty RTA_PREF an IndexError, a hop through interface -1 a
+    struct.error; an ADD without a destination was let through to the commands.
+    """
+    print(f"ROUTENOTIFY_TEST_SEED={SEED}")
+    rng = random.Random(SEED)
+    refused = 0
+    for _ in range(1000):
+        data = damage(rng, kind)
+        found, error = read(data)
+        story = Story()
+        for change in found:
+            with_row = change.type <= routenotify.ChangeType.DELETE
+            assert with_row == (change.destination is not None)
+            Columns(colour=False).change(change)
+            json.dumps(to_json(change))
+            story.add(change)
+        story.to_json(3)
+
+        assert len(found) <= len(few_changes()) + 2
+        assert error is None or 0 <= error.offset <= len(data)
+        refused += error is not None
+    assert 100 < refused < 1000
 
 
 @pytest.mark.parametrize(
@@ -202,6 +319,22 @@ def test_a_foreign_file_is_refused_at_its_start(data, tmp_path):
         ('{"type": "ADD", "time_ns": 1.5}', "time_ns=1.5 is no whole number"),
         ('{"type": "ADD", "merged": -1}', "merged"),
         ('{"type": "ADD",\n', "delimiter|quotes|Expecting"),
+        ('{"type": null}', "type=None is none of PARAMETER, ADD"),
+        ('{"type": "ADD"}', "destination=None: type ADD needs one"),
+        ('{"type": "INITIAL", "destination": "::/0"}', "type INITIAL has none"),
+        ('{"type": "INITIAL", "interface_index": [1]}', "interface_index=.1. is no"),
+        ('{"type": "INITIAL", "interface": 5}', "interface=5 is no text"),
+        ('{"type": "ADD", "destination": "10.0.0.1/8"}', "=.10.0.0.1/8.: .*host bits"),
+        (
+            '{"type": "ADD", "destination": "::/0", "next_hop": "10.0.0.256"}',
+            "next_hop='10.0.0.256': ",
+        ),
+        (
+            '{"type": "ADD", "destination": "::/0", "preferred_source": "10.0.0.1"}',
+            "preferred_source='10.0.0.1' is not of the destination's family",
+        ),
+        ('{"type": ' + "[" * 30_000, "nested too deeply"),
+        ('{"type": "ADD", ' + " " * 70_000 + "}", "a line of more than 65536 bytes"),
     ],
 )
 def test_a_wrong_line_is_named_with_its_reason(line, why):
@@ -261,19 +394,6 @@ def test_messages_that_a_kernel_sent_are_understood():
     assert understood > 20
 
 
-def message(*attributes, length=24):
-    """A new IPv4 route as a kernel tells it, of (kind, bytes) attributes."""
-    body = bytes((2, length, 0, 0, 254, 3, 0, 1)) + bytes(4)
-    for kind, data in attributes:
-        body += nl.ATTRIBUTE.pack(4 + len(data), kind) + data
-        body += bytes(-len(data) % 4)
-    return nl.HEADER.pack(nl.HEADER.size + len(body), nl.NEWROUTE, 0, 1, 0) + body
-
-
-DESTINATION = (1, bytes((10, 0, 0, 0)))
-HOP = struct.pack("=HBBi", 8, 0, 0, 2)
-
-
 @pytest.mark.parametrize(
     ("data", "why"),
     [
@@ -285,6 +405,9 @@ HOP = struct.pack("=HBBi", 8, 0, 0, 2)
         (message(DESTINATION, (8, struct.pack("=HHH", 6, 2, 9))), "an MTU of 2 bytes"),
         (message(DESTINATION, (9, bytes(8))), "a next hop of 0 bytes"),
         (message(DESTINATION, (9, HOP + bytes(4))), "with a part of a hop"),
+        (message(DESTINATION, (9, HOP[:4] + b"\xff" * 4)), "through interface -1"),
+        (message(DESTINATION, (20, b"")), "a preference of 0 bytes"),
+        (message((0x124E, rows.record(ip_version=0))), "type 1 without a row"),
         (message(DESTINATION, (9, b"")), "with a part of a hop"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -18,6 +18,8 @@ import rows
 
 import routenotify
 from routenotify._recording._open import writer
+from routenotify._recording._rtmon import RtmonReader
+from routenotify._replay import _Feeder
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="descriptors, fork")
 
@@ -263,6 +265,66 @@ def test_damage_far_behind_is_raised_by_the_feeder_too(large):
         list(monitor)
 
     assert 4999 == monitor.stats.delivered
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"type": "INITIAL", "interface": "x", "interface_index": [1]}',
+        '{"type": ' + "[" * 30_000,
+        '{"type": "ADD"}',
+    ],
+    ids=["list", "deep", "no-destination"],
+)
+def test_any_damage_far_behind_ends_the_replay(tmp_path, line):
+    """The feeder died of a TypeError or a RecursionError; the consumer hung."""
+    path = tmp_path / "r.jsonl"
+    with open(path, "wb") as file:
+        out = writer(file, "json")
+        for change in many(3000):
+            out.write(change)
+        whole = file.tell()
+        file.write(line.encode() + b"\n")
+    with routenotify.replay(path, capacity=64) as monitor:
+        for change in many(3000):
+            assert change == monitor.get(10)
+        with pytest.raises(routenotify.RecordingError) as caught:
+            monitor.get(10)
+
+    assert (whole, str(path)) == (caught.value.offset, caught.value.path)
+
+
+def test_a_fault_of_the_reader_ends_the_replay_too(large, monkeypatch):
+    """Whatever it raises is told, with its place; nobody waits for ever."""
+    stamps = iter(range(3000))
+    stamp = RtmonReader._stamp
+
+    def fail_later(self, body):
+        if next(stamps, None) is None:
+            raise KeyError("unforeseen")
+        stamp(self, body)
+
+    monkeypatch.setattr(RtmonReader, "_stamp", fail_later)
+    with routenotify.replay(large, capacity=64) as monitor:
+        assert many(3000) == [monitor.get(10) for _ in range(3000)]
+        with pytest.raises(routenotify.RecordingError, match="unforeseen") as caught:
+            monitor.get(10)
+
+    assert 0 < caught.value.offset < large.stat().st_size
+
+
+def test_a_fault_of_the_feeder_ends_the_replay_too(large, monkeypatch):
+    """As want of memory may: it is raised where somebody waits."""
+
+    def fail(_):
+        raise MemoryError
+
+    with routenotify.replay(large, capacity=64) as monitor:
+        monkeypatch.setattr(_Feeder, "_gather", fail)
+        with pytest.raises(MemoryError):
+            list(monitor)
+
+        assert 64 < monitor.stats.delivered < 5000
 
 
 def test_speed_keeps_the_recorded_distances(tmp_path):
