@@ -11,17 +11,25 @@ import math
 import os
 import queue
 import socket
+import stat
 import sys
 import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from typing import Final
 
 from routenotify import _routenotify
 from routenotify._api import RouteMonitor, closed_at_exit, open_monitors
-from routenotify._errors import ERROR_INVALID_PARAMETER, InvalidParameter, MonitorClosed
+from routenotify._errors import (
+    ERROR_INVALID_PARAMETER,
+    ERROR_NOT_SUPPORTED,
+    InvalidParameter,
+    MonitorClosed,
+    make_error,
+)
 from routenotify._filter import RouteFilter
 from routenotify._recording._error import RecordingError
 from routenotify._recording._open import Reader, reader, records
@@ -38,7 +46,7 @@ class Replay(RouteMonitor):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | int,
         *,
         speed: float | None = None,
         family: int = socket.AF_UNSPEC,
@@ -57,23 +65,25 @@ class Replay(RouteMonitor):
             "capacity": capacity,
             "markers": markers,
         }
-        self._path = os.fspath(path)
+        self._place = _Place(path)
         names: dict[int, str] = {}
         with contextlib.ExitStack() as undo:
-            file = undo.enter_context(open(self._path, "rb"))
-            source = reader(file, self._path, names)
+            file = undo.enter_context(self._place.open())
+            source = reader(file, self._place.name, names)
             feeder = _Feeder(file, source, speed, remember=filter is not None)
-            _routenotify.Monitor.__init__(
-                self,
-                family,
-                context=context,
-                filter=filter,
-                program=filter and filter._compile(_Names(self._path).index),
-                capacity=capacity,
-                markers=markers,
-                room=feeder.wake.put,
-                names=names,
-            )
+            program = filter and filter._compile(_Names(self._place).index)
+            with _errors_of_replay():
+                _routenotify.Monitor.__init__(
+                    self,
+                    family,
+                    context=context,
+                    filter=filter,
+                    program=program,
+                    capacity=capacity,
+                    markers=markers,
+                    room=feeder.wake.put,
+                    names=names,
+                )
             undo.pop_all()
         self._feeder = feeder
         closed_at_exit(self)
@@ -104,7 +114,7 @@ class Replay(RouteMonitor):
         Raises:
             MonitorClosed: Closed.
         """
-        _ = self.fileno() if sys.platform != "win32" else self.wait_handle
+        self._check_open()
 
     def snapshot(self) -> Snapshot:
         """The table where the replay stands, from the file's start on.
@@ -112,12 +122,19 @@ class Replay(RouteMonitor):
         Only the routes that the recording told of: rtmon's begin with none.
 
         Raises:
+            MonitorClosed: Closed.
+            NotSupported: It comes out of a pipe or a descriptor.
             OSError: The file cannot be read again.
         """
+        self._check_open()
+        self._place.check_again("snapshot")
         stats = self.stats
         sequence = stats.received - stats.filtered
         table: dict[RouteKey, _routenotify.RouteChange] = {}
-        with Replay(self._path, **self._again) as again:  # type: ignore[arg-type]
+        with Replay(
+            self._place.name,
+            **self._again,  # type: ignore[arg-type]
+        ) as again:
             at = 0
             while at < sequence:
                 change = again.get()
@@ -125,9 +142,12 @@ class Replay(RouteMonitor):
                 _apply(table, change, sequence)
         return Snapshot(list(table.values()), sequence)
 
+    def _check_open(self) -> None:
+        _ = self.fileno() if sys.platform != "win32" else self.wait_handle
+
 
 def replay(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | int,
     *,
     speed: float | None = None,
     family: int = socket.AF_UNSPEC,
@@ -141,8 +161,9 @@ def replay(
     It has the methods of `RouteMonitor` and works on every system, so what is
     written for a monitor can be tested with a file. Nothing merges: the replay
     waits for a slow consumer. A recording that fits into `capacity` is queued
-    whole when this returns, unless `speed` is given. When everything was taken,
-    iteration ends and `get()` raises MonitorClosed, as after `close()`.
+    whole when this returns, unless `speed` is given or it is still being written
+    into a pipe. When everything was taken, iteration ends and `get()` raises
+    MonitorClosed, as after `close()`.
 
     `time_ns` is as recorded, `sequence` counts anew, `interface` gives the name
     that the recording has, and `complete()` is not supported.
@@ -150,6 +171,7 @@ def replay(
     Args:
         path: The file: rtmon's format (`rtmon file F`, `routenotify record F`)
             or JSON lines (`routenotify watch --json`); its first bytes tell.
+            Or the number of an open descriptor, such as 0, which stays open.
         speed: How many times as fast as it was recorded; None: at once.
         family: AF_UNSPEC for both, AF_INET or AF_INET6.
         context: Anything; kept as `context`.
@@ -163,6 +185,8 @@ def replay(
             delivers what comes before; then iteration and `get()` raise it.
         InvalidParameter: An argument is out of its range, or the filter names an
             interface that the recording does not.
+        NotSupported: The filter names an interface, and the recording cannot be
+            searched for its number first: it comes out of a pipe or a descriptor.
         OSError: The file cannot be opened.
     """
     return Replay(
@@ -188,6 +212,52 @@ def _check_speed(speed: float | None) -> None:
         raise InvalidParameter(ERROR_INVALID_PARAMETER, "replay", detail)
 
 
+@contextlib.contextmanager
+def _errors_of_replay() -> Iterator[None]:
+    """Have what the native layer says of arguments name the user's own call."""
+    try:
+        yield
+    except InvalidParameter as error:
+        raise InvalidParameter(error.code, "replay", error.detail) from None
+    except TypeError as error:
+        text = str(error).replace("RouteMonitor(", "replay(", 1)
+        raise TypeError(text) from None
+
+
+class _Place:
+    """Where a recording is: a file, a pipe, an open descriptor."""
+
+    def __init__(self, path: object) -> None:
+        self._descriptor = (
+            path if isinstance(path, int) and not isinstance(path, bool) else None
+        )
+        if self._descriptor is not None:
+            self.name = f"/dev/fd/{path}"
+        elif isinstance(path, str | os.PathLike):
+            self.name = os.fspath(path)
+        else:
+            raise TypeError(
+                f"replay(path={path!r}): a path or a descriptor expected, "
+                f"got {type(path)}"
+            )
+
+    def open(self) -> BufferedReader:
+        if self._descriptor is None:
+            return open(self.name, "rb")
+        return open(self._descriptor, "rb", closefd=False)
+
+    def check_again(self, call: str) -> None:
+        """See that it can be read a second time, from its start.
+
+        Raises:
+            NotSupported: It cannot.
+        """
+        if self._descriptor is None and stat.S_ISREG(os.stat(self.name).st_mode):
+            return
+        detail = f"{self.name!r} cannot be read a second time"
+        raise make_error(ERROR_NOT_SUPPORTED, call, detail)
+
+
 def _apply(
     table: dict[RouteKey, _routenotify.RouteChange],
     change: _routenotify.RouteChange,
@@ -207,8 +277,8 @@ def _apply(
 class _Names:
     """The interfaces' names in a recording, read when one is asked for."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, place: _Place) -> None:
+        self._place = place
         self._numbers: dict[str, int] | None = None
 
     def index(self, name: str) -> int:
@@ -216,11 +286,13 @@ class _Names:
 
         Raises:
             InvalidParameter: The recording, as far as it is whole, has no such.
+            NotSupported: It cannot be read twice.
         """
         if self._numbers is None:
+            self._place.check_again("RouteFilter")
             names: dict[int, str] = {}
-            with open(self._path, "rb") as file, contextlib.suppress(RecordingError):
-                deque(records(reader(file, self._path, names)), maxlen=0)
+            with self._place.open() as file, contextlib.suppress(RecordingError):
+                deque(records(reader(file, self._place.name, names)), maxlen=0)
             self._numbers = {name: number for number, name in names.items()}
         if name not in self._numbers:
             detail = f"interfaces={name!r} does not exist in the recording"
@@ -274,7 +346,10 @@ class _Feeder:
         self._failure: BaseException | None = None
         self._began: tuple[int, float] | None = None  # recorded time, our clock
         self._thread: threading.Thread | None = None
-        self.size = os.fstat(file.fileno()).st_size
+        status = os.fstat(file.fileno())
+        self.size = status.st_size
+        # What a pipe has is delivered at once: more may be long in coming.
+        self._together = _CHUNK if stat.S_ISREG(status.st_mode) else 1
         # An item: the channel has room, or the monitor is closed, or gone.
         self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
 
@@ -283,8 +358,11 @@ class _Feeder:
         return self.size if self._over else self._source.offset
 
     def start(self, monitor: Replay) -> None:
-        """Feed what fits and is due; leave the rest, if any, to a thread."""
-        wait = self._step(monitor)
+        """Feed what fits and is due; leave the rest, if any, to a thread.
+
+        All of it, if it may be long in coming.
+        """
+        wait = self._step(lambda: monitor) if self._together > 1 else 0.0
         if wait is None:
             self._file.close()
             return
@@ -307,46 +385,51 @@ class _Feeder:
             while wait is not None:
                 with contextlib.suppress(queue.Empty):
                     self.wake.get(timeout=min(wait, _LONGEST_WAIT))
-                monitor = ref()
-                if monitor is None:
-                    return
-                wait = self._step(monitor)
-                del monitor
+                wait = self._step(ref)
 
-    def _step(self, monitor: Replay) -> float | None:
+    def _step(self, ref: Callable[[], Replay | None]) -> float | None:
         """Feed what can be fed now; return how long to wait, None at the end.
 
         Raises:
             MonitorClosed: It was closed.
         """
         try:
-            return self._feed_due(monitor)
+            return self._feed_due(ref)
         except MonitorClosed:
             raise
         except Exception as error:  # noqa: BLE001 - else nobody ends the wait for it
-            monitor._feed_end(error)
+            monitor = ref()
+            if monitor is not None:
+                monitor._feed_end(error)
             return None
 
-    def _feed_due(self, monitor: Replay) -> float | None:
+    def _feed_due(self, ref: Callable[[], Replay | None]) -> float | None:
         while True:
             if not self._chunk:
                 self._gather()
+            monitor = ref()
+            if monitor is None:
+                return None
             if not self._chunk:
-                break
+                return self._pause(monitor)
             taken = monitor._feed(self._chunk)
+            del monitor
             self._chunk = self._chunk[taken * SIZE :]
             if self._chunk:
                 return math.inf  # until there is room
-        if self._ahead is not None:
-            monitor._feed(b"")  # is it still open?
-            return max(0.0, self._delay(self._ahead))
-        monitor._feed_end(self._failure)
-        return None
+
+    def _pause(self, monitor: Replay) -> float | None:
+        """Nothing is due: how long until something is; at the end, end it."""
+        if self._ahead is None:
+            monitor._feed_end(self._failure)
+            return None
+        monitor._feed(b"")  # is it still open?
+        return max(0.0, self._delay(self._ahead))
 
     def _gather(self) -> None:
         """Read what is due into the chunk."""
         parts: list[bytes] = []
-        while len(parts) < _CHUNK:
+        while len(parts) < self._together:
             if self._ahead is None:
                 self._ahead = self._read()
             if self._ahead is None or self._delay(self._ahead) > 0:

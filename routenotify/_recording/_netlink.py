@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, Final, NamedTuple
+from io import BufferedIOBase
+from typing import Final, NamedTuple
 
 from routenotify._recording._error import damaged
 
@@ -90,7 +91,7 @@ def _why_wrong(length: int, kind: int) -> str | None:
     return None
 
 
-def read_messages(file: BinaryIO, path: str) -> Iterator[Message]:
+def read_messages(file: BufferedIOBase, path: str) -> Iterator[Message]:
     """The messages of a file, as far as they go.
 
     Raises:
@@ -98,7 +99,7 @@ def read_messages(file: BinaryIO, path: str) -> Iterator[Message]:
     """
     rest = b""
     start = 0  # offset of rest in the file
-    while chunk := file.read(_CHUNK):
+    while chunk := file.read1(_CHUNK):
         data = rest + chunk
         at = 0
         while len(data) - at >= HEADER.size:

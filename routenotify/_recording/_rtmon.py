@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from io import BufferedIOBase
 from typing import BinaryIO, Final
 
 from routenotify._recording import _netlink as nl
@@ -149,7 +150,7 @@ def _gateway(row: Row) -> bytes:
 class RtmonReader:
     """Reads the records of a file; iterate once."""
 
-    def __init__(self, file: BinaryIO, path: str, names: dict[int, str]) -> None:
+    def __init__(self, file: BufferedIOBase, path: str, names: dict[int, str]) -> None:
         """Read from the start of a file.
 
         Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import io
 import os
 import select
 import socket
@@ -26,11 +27,17 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="descriptors, fork")
 
 def make(path, changes):
     """Write a recording."""
-    with open(path, "wb") as file:
-        out = writer(file, "rtmon")
-        for change in changes:
-            out.write(change)
+    path.write_bytes(recorded(changes))
     return path
+
+
+def recorded(changes, kind="rtmon"):
+    """The bytes of a recording."""
+    file = io.BytesIO()
+    out = writer(file, kind)
+    for change in changes:
+        out.write(change)
+    return file.getvalue()
 
 
 def many(count, **fields):
@@ -279,19 +286,15 @@ def test_damage_far_behind_is_raised_by_the_feeder_too(large):
 def test_any_damage_far_behind_ends_the_replay(tmp_path, line):
     """The feeder died of a TypeError or a RecursionError; the consumer hung."""
     path = tmp_path / "r.jsonl"
-    with open(path, "wb") as file:
-        out = writer(file, "json")
-        for change in many(3000):
-            out.write(change)
-        whole = file.tell()
-        file.write(line.encode() + b"\n")
+    whole = recorded(many(3000), "json")
+    path.write_bytes(whole + line.encode() + b"\n")
     with routenotify.replay(path, capacity=64) as monitor:
         for change in many(3000):
             assert change == monitor.get(10)
         with pytest.raises(routenotify.RecordingError) as caught:
             monitor.get(10)
 
-    assert (whole, str(path)) == (caught.value.offset, caught.value.path)
+    assert (len(whole), str(path)) == (caught.value.offset, caught.value.path)
 
 
 def test_a_fault_of_the_reader_ends_the_replay_too(large, monkeypatch):
@@ -392,6 +395,75 @@ def test_a_forked_child_cannot_disturb_it(large):
 
         assert 7 == os.waitstatus_to_exitcode(status)
         assert 4999 == len(list(monitor))
+
+
+@pytest.fixture
+def pipe():
+    """The descriptor that a pipe is read from, and the file to write into."""
+    reads, writes = os.pipe()
+    with open(writes, "wb", buffering=0) as file:
+        yield reads, file
+    os.close(reads)  # a replay leaves it open
+
+
+@pytest.mark.parametrize("kind", ["rtmon", "json"])
+@pytest.mark.parametrize("by_name", [False, pytest.param(True, marks=LINUX)])
+def test_what_is_in_a_pipe_is_delivered_at_once(pipe, kind, by_name):
+    """It waited for a thousand changes, or the pipe's end, and so did replay()."""
+    reads, file = pipe
+    changes = many(5)
+    file.write(recorded(changes[:3], kind))
+    with routenotify.replay(f"/dev/fd/{reads}" if by_name else reads) as monitor:
+        assert changes[:3] == [monitor.get(10) for _ in range(3)]
+        assert not monitor.closed
+        file.write(recorded(changes[3:], kind))
+        assert changes[3:] == [monitor.get(10) for _ in range(2)]
+        file.close()
+        with pytest.raises(routenotify.MonitorClosed):
+            monitor.get(10)
+        assert 0 == monitor.size
+
+
+def test_a_pipe_cannot_be_read_twice(pipe):
+    """So there is neither a snapshot nor a look for an interface's number."""
+    reads, file = pipe
+    file.write(recorded(many(1)))
+    with (
+        routenotify.replay(reads) as monitor,
+        pytest.raises(routenotify.NotSupported, match=f"/dev/fd/{reads}' cannot be"),
+    ):
+        monitor.snapshot()
+    file.write(recorded(many(1)))
+    with pytest.raises(routenotify.NotSupported, match="RouteFilter: "):
+        routenotify.replay(reads, filter=routenotify.RouteFilter(interfaces="eth0"))
+
+
+def test_a_closed_replay_has_no_snapshot(small):
+    """Nor has a closed monitor; one that has come to its end still has."""
+    with routenotify.replay(small) as monitor:
+        assert 100 == len(list(monitor))
+        assert 100 == len(monitor.snapshot())
+    with pytest.raises(routenotify.MonitorClosed):
+        monitor.snapshot()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "why"),
+    [
+        ({"path": None}, TypeError, r"replay\(path=None\): a path or a descriptor"),
+        ({"path": True}, TypeError, r"replay\(path=True\): a path"),
+        ({"capacity": 0}, routenotify.InvalidParameter, "replay: capacity=0 is not"),
+        ({"capacity": None}, TypeError, r"replay\(capacity=None\): an int"),
+        ({"family": 7}, routenotify.InvalidParameter, "replay: family=7 is none"),
+        ({"filter": 7}, TypeError, r"replay\(filter=7\): RouteFilter or None"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_the_call_that_was_made(
+    small, wrong, error, why
+):
+    """RouteMonitor and NotifyRouteChange2, which nobody called, were named."""
+    with pytest.raises(error, match=f"^{why}"):
+        routenotify.replay(**{"path": small} | wrong)
 
 
 @pytest.mark.parametrize("speed", [0, -1, float("nan"), float("inf")])
