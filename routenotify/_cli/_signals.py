@@ -1,4 +1,4 @@
-"""Signals that ask a command to end."""
+"""Being asked to end, by more than Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def terminating_as_ctrl_c() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP raise KeyboardInterrupt inside, as Ctrl-C does.
+    """Have SIGTERM and SIGHUP raise KeyboardInterrupt while inside.
 
-    One that is ignored stays so: `nohup` is obeyed.  Nothing is done outside the
-    main thread, which alone may set handlers.
+    For what goes on until Ctrl-C: `timeout`, systemd and a terminal that closes
+    end it as orderly. A signal that is ignored, as nohup has it, stays ignored.
+    Does nothing off the main thread, where signals cannot be set.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {
-        number: signal.getsignal(number)
-        for name in ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-        if (number := getattr(signal, name, None)) is not None
-    }
-    ours = {n: h for n, h in before.items() if h not in (signal.SIG_IGN, None)}
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) not in (None, signal.SIG_IGN):
+            before[number] = signal.signal(number, signal.default_int_handler)
     try:
-        for number in ours:
-            signal.signal(number, signal.default_int_handler)
         yield
     finally:
-        for number, handler in ours.items():
+        for number, handler in before.items():
             signal.signal(number, handler)
