@@ -18,6 +18,8 @@ from routenotify._cli._options import (
     seconds,
 )
 from routenotify._cli._progress import progress
+from routenotify._cli._record import recording_of
+from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._story import Story
 
 _EXAMPLES = """\
@@ -42,7 +44,7 @@ def add_plot(commands: Commands) -> None:
     parser.add_argument(
         "source",
         metavar="FILE|live",
-        help="a recording, or `live`: this system (a file of that name: ./live)",
+        help="a recording (-: stdin), or `live`: this system (a file: ./live)",
     )
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument(
@@ -116,9 +118,10 @@ def _follow(story: Story, arguments: argparse.Namespace) -> str:
     """Take in what changes from now on; return the picture's title."""
     wanted = arguments.seconds
     with (
+        contextlib.suppress(KeyboardInterrupt),
+        terminating_as_ctrl_c(),
         RouteMonitor(arguments.family, snapshot=True, **netns_of(arguments)) as monitor,
         progress("following changes", int(wanted * 1000)) as bar,
-        contextlib.suppress(KeyboardInterrupt),
     ):
         start = time.monotonic()
         while (passed := time.monotonic() - start) < wanted:
@@ -134,10 +137,11 @@ def _follow(story: Story, arguments: argparse.Namespace) -> str:
 def _read(story: Story, arguments: argparse.Namespace) -> str:
     """Take in a recording; return the picture's title."""
     with (
-        replay(arguments.source, family=arguments.family) as monitor,
+        replay(recording_of(arguments.source), family=arguments.family) as monitor,
         progress("reading", monitor.size) as bar,
     ):
         for change in monitor:
             story.add(change)
             bar.update(monitor.offset)
-    return f"Route changes of {arguments.source}"
+    name = "standard input" if arguments.source == "-" else arguments.source
+    return f"Route changes of {name}"

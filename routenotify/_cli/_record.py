@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from routenotify import ChangeType, MonitorStats, RouteChange, RouteMonitor, replay
 from routenotify._cli._format import text_of
@@ -25,6 +26,7 @@ from routenotify._cli._options import (
     seconds,
 )
 from routenotify._cli._progress import progress
+from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._recording._open import Writer, format_of_name, writer
 
 _SLICE = 3600.0  # seconds of one wait
@@ -33,12 +35,14 @@ _RECORD_EXAMPLES = """\
 examples:
   routenotify record routes.rtmon               until Ctrl-C
   routenotify record --duration 60 storm.jsonl
+  routenotify record - | gzip > routes.rtmon.gz
   ip monitor file routes.rtmon                  iproute2 reads it too
 """
 _REPLAY_EXAMPLES = """\
 examples:
   routenotify replay routes.rtmon
   routenotify replay --speed 10 --changes storm.jsonl
+  gunzip < routes.rtmon.gz | routenotify replay -
   rtmon file kernel.rtmon route & sleep 60; kill $!; routenotify replay kernel.rtmon
 """
 
@@ -47,11 +51,12 @@ def add_record(commands: Commands) -> None:
     """Add `record` to the program's commands."""
     parser = command(commands, "record", "write changes to a file", _RECORD_EXAMPLES)
     parser.description = (
-        "Write the table, then each change, to FILE, until Ctrl-C. The format is\n"
-        "rtmon's, or JSON lines if the name of FILE ends in .jsonl, .ndjson or .json."
+        "Write the table, then each change, to FILE, until Ctrl-C or SIGTERM. The\n"
+        "format is rtmon's, or JSON lines if the name of FILE ends in .jsonl, .ndjson\n"
+        "or .json."
     )
     parser.set_defaults(run=record)
-    parser.add_argument("file", metavar="FILE", help="is overwritten")
+    parser.add_argument("file", metavar="FILE", help="is overwritten; -: stdout")
     parser.add_argument(
         "--format", choices=("json", "rtmon"), help="whatever the name of FILE"
     )
@@ -75,7 +80,9 @@ def add_replay(commands: Commands) -> None:
         "line each, as `watch` does."
     )
     parser.set_defaults(run=print_replay)
-    parser.add_argument("file", metavar="FILE", help="its first bytes tell the format")
+    parser.add_argument(
+        "file", metavar="FILE", help="its first bytes tell the format; -: stdin"
+    )
     parser.add_argument(
         "--speed",
         type=seconds,
@@ -112,28 +119,43 @@ class Recorded:
 
 
 def record(arguments: argparse.Namespace) -> int:
-    """Record changes until --count, --duration or Ctrl-C ends it."""
+    """Record changes until --count, --duration, Ctrl-C or SIGTERM ends it."""
     kind = arguments.format or format_of_name(arguments.file)
     done = Recorded()
     with (
-        open(arguments.file, "wb") as file,
+        terminating_as_ctrl_c(),
         RouteMonitor(
             arguments.family,
             snapshot=not arguments.changes,
             markers=True,
             **netns_of(arguments),
         ) as monitor,
+        _opened(arguments.file) as file,  # overwritten only once there is a monitor
     ):
+        out = writer(file, kind)
         started = time.monotonic()
         with contextlib.suppress(KeyboardInterrupt):
             if sys.stderr.isatty():
                 print("recording; Ctrl-C ends it", file=sys.stderr, flush=True)
-            _record(monitor, file, writer(file, kind), arguments, done)
+            _record(monitor, file, out, arguments, done)
+        file.flush()
         done.seconds = time.monotonic() - started
-        done.bytes = file.tell()
+        done.bytes = out.written
         stats = monitor.stats
-    _print_summary(arguments, kind, done, stats)
+        told_to = sys.stderr if _is_stdout(file) else sys.stdout
+    print(_summary(arguments, kind, done, stats), file=told_to)
     return 0
+
+
+def _opened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    if path == "-":
+        return contextlib.nullcontext(sys.stdout.buffer)
+    return open(path, "wb")
+
+
+def _is_stdout(file: IO[bytes]) -> bool:
+    """Is it where stdout goes, by whatever name?"""
+    return os.path.sameopenfile(file.fileno(), sys.stdout.fileno())
 
 
 def _record(
@@ -177,9 +199,9 @@ def _changes(
         yield change
 
 
-def _print_summary(
+def _summary(
     arguments: argparse.Namespace, kind: str, done: Recorded, stats: MonitorStats
-) -> None:
+) -> str:
     if arguments.json:
         summary = {
             "file": arguments.file,
@@ -191,8 +213,7 @@ def _print_summary(
             "conflated": stats.conflated,
             "overruns": stats.overruns,
         }
-        print(json.dumps(summary))
-        return
+        return json.dumps(summary)
     told = (
         f"{arguments.file}: {done.routes} routes, {done.changes} changes, "
         f"{done.bytes} bytes in {done.seconds:.1f} s"
@@ -201,10 +222,15 @@ def _print_summary(
         told += f", {stats.conflated} merged into others"
     if stats.overruns:
         told += f", {stats.overruns} overruns repaired"
-    print(told)
+    return told
 
 
 # --- replay
+
+
+def recording_of(file: str) -> str | int:
+    """What replay() is to read when FILE is asked for; `-` is stdin."""
+    return sys.stdin.fileno() if file == "-" else file
 
 
 def print_replay(arguments: argparse.Namespace) -> int:
@@ -212,15 +238,16 @@ def print_replay(arguments: argparse.Namespace) -> int:
     to_text = text_of(arguments, sys.stdout)
     printed = 0
     with replay(
-        arguments.file, speed=arguments.speed, family=arguments.family
+        recording_of(arguments.file), speed=arguments.speed, family=arguments.family
     ) as monitor:
+        at_once = arguments.speed is not None or not monitor.size  # a pipe
         seen = 0 if sys.stdout.isatty() else monitor.size  # lines show it already
         with progress("replaying", seen) as bar:
             for change in monitor:
                 bar.update(monitor.offset)
                 if arguments.changes and change.cause == "snapshot":
                     continue
-                print(to_text(change), flush=arguments.speed is not None)
+                print(to_text(change), flush=at_once)
                 printed += 1
                 if printed == arguments.count:
                     break

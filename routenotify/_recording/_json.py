@@ -37,10 +37,11 @@ class JsonWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self.written = 0  # bytes
 
     def write(self, change: RouteChange) -> None:
         """Append one change."""
-        self._file.write(json.dumps(to_json(change)).encode() + b"\n")
+        self.written += self._file.write(json.dumps(to_json(change)).encode() + b"\n")
 
 
 def to_json(change: RouteChange) -> dict[str, Any]:

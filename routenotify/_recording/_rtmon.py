@@ -56,6 +56,7 @@ class RtmonWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self.written = 0  # bytes
         self._stamp = b""
         self._named: set[int] = set()
 
@@ -67,8 +68,8 @@ class RtmonWriter:
         stamp = _STAMP.pack(seconds & 0xFFFFFFFF, rest // 1000)
         if stamp != self._stamp:
             self._stamp = stamp
-            self._file.write(nl.message(nl.TIMESTAMP, 0, stamp))
-        self._file.write(message_of(row, change.raw))
+            self.written += self._file.write(nl.message(nl.TIMESTAMP, 0, stamp))
+        self.written += self._file.write(message_of(row, change.raw))
 
     def _name(self, change: RouteChange) -> None:
         index = change.interface_index
@@ -82,7 +83,7 @@ class RtmonWriter:
         body = _IFINFO.pack(0, _ARPHRD_VOID, index, 0, 0) + nl.attribute(
             _IFLA_IFNAME, text
         )
-        self._file.write(nl.message(nl.NEWLINK, 0, body))
+        self.written += self._file.write(nl.message(nl.NEWLINK, 0, body))
 
 
 def message_of(row: Row, record: bytes) -> bytes:
