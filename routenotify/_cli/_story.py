@@ -12,7 +12,14 @@ from routenotify import ChangeType, RouteChange, RouteKey
 
 KINDS: Final = (ChangeType.ADD, ChangeType.PARAMETER, ChangeType.DELETE)
 _BINS: Final = 120  # at most; a bin is a width that people count in
-_WIDTHS: Final = (1, 2, 5, 10, 15, 30, 60)  # seconds, then minutes, then hours
+_DAY: Final = 86400
+#: Seconds: parts of one by decimal places, then seconds, minutes, hours.
+_WIDTHS: Final = tuple(
+    width * unit
+    for unit in (0.001, 0.01, 0.1, 1, 60, 3600)
+    for width in (1, 2, 5, 10, 15, 30, 60)
+    if unit >= 1 or width < 10
+)
 
 
 @dataclass
@@ -37,6 +44,60 @@ class Bins:
     """The table's size at the end of each bin."""
 
 
+class _Narrow:
+    """Changes by time in bins that any width can be made of, now and later.
+
+    Whatever bin_width() will give while the story goes on is a whole multiple of
+    their width, so joining them later is exact. They become wider as it goes on:
+    there are some hundreds of them, however many changes.
+    """
+
+    def __init__(self) -> None:
+        self._width = _divisor(_WIDTHS[0])
+        self._longest = 0  # nanoseconds, before a look at whether they can be wider
+        self._added = 0
+        # By number: how many of each type, the table's size, which add was last.
+        self._bins: dict[int, list[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._bins)
+
+    def add(self, kind: ChangeType, after_ns: int, size: int) -> None:
+        """Take one in: its type, when it came, the table's size then."""
+        if after_ns > self._longest:
+            self._widen(after_ns)
+        self._added += 1
+        number = after_ns // self._width if after_ns > 0 else 0
+        found = self._bins.get(number)
+        if found is None:
+            found = self._bins[number] = [0] * 5
+        found[kind] += 1
+        found[3] = size
+        found[4] = self._added
+
+    def _widen(self, length: int) -> None:
+        self._longest = 2 * length
+        wider = _divisor(bin_width(length / 1e9))
+        self._bins = self.joined(wider, length // wider)
+        self._width = wider
+
+    def joined(self, width: int, last: int) -> dict[int, list[int]]:
+        """The bins made into fewer.
+
+        Args:
+            width: nanoseconds, a multiple of what it was.
+            last: number of the last one; what comes later is put into it.
+        """
+        joined: dict[int, list[int]] = {}
+        for number, found in self._bins.items():
+            into = joined.setdefault(min(number * self._width // width, last), [0] * 5)
+            for kind in KINDS:
+                into[kind] += found[kind]
+            if found[4] > into[4]:  # not by time: a clock may be set back
+                into[3:] = found[3:]
+        return joined
+
+
 @dataclass
 class Story:
     """Collects changes; then tells of them."""
@@ -44,8 +105,10 @@ class Story:
     start_ns: int = 0
     end_ns: int = 0
     counts: Counter[ChangeType] = field(default_factory=Counter)
+    merged: int = 0
+    """How many more there were, which were merged into those counted."""
     _rows: set[RouteKey] = field(default_factory=set)
-    _events: list[tuple[int, ChangeType, int]] = field(default_factory=list)
+    _narrow: _Narrow = field(default_factory=_Narrow)
     _flaps: dict[tuple[str, int | None], Flap] = field(default_factory=dict)
     _at_start: int = 0
 
@@ -65,7 +128,10 @@ class Story:
             self._at_start = len(self._rows)
             return
         self.counts[change.type] += 1
-        self._events.append((time_ns, change.type, len(self._rows)))
+        merged = change.merged
+        if merged > 1:
+            self.merged += merged - 1
+        self._narrow.add(change.type, time_ns - self.start_ns, len(self._rows))
         self._note_flap(change, str(key[2]))
 
     def until(self, time_ns: int) -> None:
@@ -101,14 +167,15 @@ class Story:
     def bins(self) -> Bins:
         """The changes by time, in at most 120 bins."""
         width = bin_width(self.seconds)
-        number = max(1, math.ceil(self.seconds / width))
+        nanoseconds = round(width * 1e9)
+        number = -((self.start_ns - self.end_ns) // nanoseconds)
+        number = min(max(1, number), _BINS)  # seconds are rounded
         counts = {kind: [0] * number for kind in KINDS}
         routes: list[int | None] = [None] * number
-        for time_ns, kind, size in self._events:
-            at = (time_ns - self.start_ns) / 1e9 / width
-            at_bin = min(number - 1, max(0, int(at)))
-            counts[kind][at_bin] += 1
-            routes[at_bin] = size
+        for at, found in self._narrow.joined(nanoseconds, number - 1).items():
+            for kind in KINDS:
+                counts[kind][at] = found[kind]
+            routes[at] = found[3]
         return Bins(width, counts, _carried(routes, self._at_start))
 
     def to_json(self, most: int) -> dict[str, Any]:
@@ -118,6 +185,7 @@ class Story:
             "start_ns": self.start_ns,
             "seconds": round(self.seconds, 3),
             "changes": {kind.name: self.counts[kind] for kind in KINDS},
+            "merged": self.merged,
             "routes": {
                 "start": self._at_start,
                 "end": len(self._rows),
@@ -151,8 +219,13 @@ def _carried(sizes: Iterable[int | None], before: int) -> list[int]:
 def bin_width(seconds: float) -> float:
     """Seconds of one bin: round, and so that there are at most 120 of them."""
     least = seconds / _BINS
-    for unit in (0.001, 0.01, 0.1, 1, 60, 3600):
-        for width in _WIDTHS:
-            if (unit >= 1 or width < 10) and width * unit >= least:
-                return width * unit
-    return math.ceil(least / 86400) * 86400.0
+    for width in _WIDTHS:
+        if width >= least:
+            return width
+    return math.ceil(least / _DAY) * float(_DAY)
+
+
+def _divisor(width: float) -> int:
+    """Nanoseconds of which this width and all that are wider are multiples."""
+    from_here = [width, *(other for other in _WIDTHS if other > width), _DAY]
+    return math.gcd(*(round(one * 1e9) for one in from_here))

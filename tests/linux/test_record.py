@@ -555,7 +555,9 @@ def test_plot_live_counts_what_happens(linked):
     top = story["flaps"][0]
 
     assert 0 == status
-    assert {"start_ns", "seconds", "changes", "routes", "flaps", "bins"} == story.keys()
+    assert {"start_ns", "seconds", "changes", "merged", "routes", "flaps", "bins"} == (
+        story.keys()
+    )
     assert {"seconds", "ADD", "PARAMETER", "DELETE", "routes"} == story["bins"].keys()
     assert "192.0.2.0/24" == top["destination"]
     assert 0 < top["flaps"] <= number

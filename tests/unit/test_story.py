@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 
@@ -11,8 +12,9 @@ import pytest
 import rows
 
 import routenotify
-from routenotify._cli._story import Story, bin_width
+from routenotify._cli._story import KINDS, Story, bin_width
 
+SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED") or random.randrange(1 << 32))
 SECOND = 1_000_000_000
 
 
@@ -64,10 +66,83 @@ def test_the_bins_hold_every_change_once():
     assert 4 == bins.routes[-1]
 
 
+def counted_one_by_one(story, events):
+    """The bins of (nanoseconds after the start, type, size of the table)."""
+    width = round(bin_width(story.seconds) * SECOND)
+    number = max(1, -(-(story.end_ns - story.start_ns) // width))
+    counts = {kind: [0] * number for kind in KINDS}
+    sizes = [None] * number
+    for after, kind, size in events:
+        at = min(max(0, after) // width, number - 1)
+        counts[kind][at] += 1
+        sizes[at] = size
+    carried = 0
+    for at, size in enumerate(sizes):
+        carried = sizes[at] = carried if size is None else size
+    return counts, sizes
+
+
+def test_bins_that_grow_are_what_every_change_would_have_told():
+    """Whatever the length: from milliseconds to years, and clocks set back.
+
+    All changes were kept, 109 bytes each, to be counted at the end.
+    """
+    print(f"ROUTENOTIFY_TEST_SEED={SEED}")
+    rng = random.Random(SEED)
+    for _ in range(20):
+        story = Story()
+        step = 10 ** rng.uniform(4, 14)  # nanoseconds; in the mean
+        start = now = 1_700_000_000 * SECOND
+        events = []
+        table = set()
+        for _ in range(2000):
+            route, kind = rng.randrange(50), rng.choice(KINDS)
+            (table.discard if kind == 2 else table.add)(route)
+            story.add(rows.change(f"10.{route}.0.0/16", type=kind, time_ns=now))
+            events.append((now - start, kind, len(table)))
+            now += round(rng.expovariate(1 / step))
+            if rng.random() < 0.001:
+                now -= round(rng.uniform(0, 100) * step)
+            if rng.random() < 0.05:
+                now = start + round((now - start) / 10**7) * 10**7  # on an edge
+        bins = story.bins()
+
+        assert counted_one_by_one(story, events) == (bins.counts, bins.routes)
+        assert len(bins.routes) <= 120
+
+
+def test_what_is_kept_does_not_grow_with_the_changes():
+    """Nor without end with the time: bins, not changes."""
+    story = Story()
+    most = 0
+    for n in range(30_000):
+        time_ns = 1 + n * n * 1_000_000  # 11 days
+        story.add(rows.change("10.0.0.0/16", type=0, time_ns=time_ns))
+        most = max(most, len(story._narrow))
+
+    assert 120 <= most <= 2400
+    assert 30_000 == sum(story.bins().counts[0])
+
+
+def test_changes_that_were_merged_are_told():
+    """A slow plot left them out without a word."""
+    story = story_of(
+        (0, 1, "10.0.0.0/16", {"cause": 1, "merged": 5}),
+        (1, 0, "10.0.0.0/16", {"merged": 3}),
+        (2, 0, "10.0.0.0/16", {"merged": 1}),
+        (3, 0, "10.0.0.0/16", {"merged": 0}),
+    )
+
+    assert (2, 3) == (story.to_json(1)["merged"], story.counts.total())
+
+
 def test_the_json_is_stable_and_whole():
     """Every key, in JSON's own types."""
     told = json.loads(json.dumps(flapping().to_json(1)))
 
+    assert [
+        *("start_ns", "seconds", "changes", "merged", "routes", "flaps", "bins")
+    ] == [*told]
     assert {"start": 2, "end": 4, "most": 4} == told["routes"]
     assert {"ADD": 4, "PARAMETER": 9, "DELETE": 3} == told["changes"]
     assert [
