@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from routenotify import ChangeType
-from routenotify._cli._story import KINDS, Bins, Story
+from routenotify._cli._story import KINDS, Bins, Flap, Story
 
 # Told apart with every kind of colour blindness: M. Okabe and K. Ito, 2008.
 _BLUE, _ORANGE, _RED = "#0072B2", "#E69F00", "#D55E00"
@@ -20,7 +20,10 @@ _LOOK: Final = {
     ChangeType.PARAMETER: ("changed", _ORANGE, "//"),
     ChangeType.DELETE: ("deleted", _RED, ""),
 }
-_INCHES: Final = (10.0, 9.0)
+_WIDTH, _HEIGHT = 10.0, 9.0  # inches, with so many destinations:
+_FEW: Final = 12
+_FLAP: Final = 0.2124  # inches more for each further one
+_HIGHEST: Final = 500.0  # 55 000 pixels: no PNG may have more than 65 535
 _DPI: Final = 110
 _LONGEST_LABEL: Final = 40  # characters of a destination
 
@@ -33,11 +36,14 @@ def picture(story: Story, title: str, most: int) -> Figure:
         title: of the picture.
         most: how many flapping destinations to show.
     """
-    figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
-    figure.suptitle(title, fontsize=14, fontweight="bold")
-    churn, size, flaps = figure.subplots(
-        3, 1, gridspec_kw={"height_ratios": [3, 2, 0.6 + 0.28 * most]}
-    )
+    ranking = story.ranking(most)
+    more = max(0, len(ranking) - _FEW)
+    height = min(_HEIGHT + _FLAP * more, _HIGHEST)
+    ratios = [3, 2, 0.6 + 0.28 * len(ranking)]
+    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
+    # A name of a file may have a $, and is no formula then.
+    figure.suptitle(title, fontsize=14, fontweight="bold", parse_math=False)
+    churn, size, flaps = figure.subplots(3, 1, height_ratios=ratios)
     bins = story.bins()
     times = [
         _clock(story.start_ns + round(number * bins.seconds * 1e9))
@@ -46,7 +52,7 @@ def picture(story: Story, title: str, most: int) -> Figure:
     _draw_churn(churn, story, bins, times)
     _draw_size(size, bins, times)
     size.sharex(churn)
-    _draw_flaps(flaps, story, most)
+    _draw_flaps(flaps, ranking)
     return figure
 
 
@@ -105,6 +111,8 @@ def _draw_churn(axes: Any, story: Story, bins: Bins, times: list[dt.datetime]) -
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(f"changes in {_duration(bins.seconds)}")
     total = f"{story.counts.total():,} changes in {_duration(story.seconds)}"
+    if story.merged:
+        total += f", {story.merged:,} merged"
     axes.set_title(total, loc="left")
     _legend(axes)
     axes.use_sticky_edges = False  # of the bars that lie on others
@@ -124,9 +132,8 @@ def _draw_size(axes: Any, bins: Bins, times: list[dt.datetime]) -> None:
     _time_axis(axes, times[0])
 
 
-def _draw_flaps(axes: Any, story: Story, most: int) -> None:
+def _draw_flaps(axes: Any, ranking: list[Flap]) -> None:
     """Bars of what changed, with the number of returns beside each."""
-    ranking = story.ranking(most)
     axes.set_title("Destinations that flap most", loc="left")
     if not ranking:
         axes.text(0.5, 0.5, "nothing changed", ha="center", transform=axes.transAxes)
@@ -141,7 +148,7 @@ def _draw_flaps(axes: Any, story: Story, most: int) -> None:
     labels = [f"{flap.flaps:,} of {flap.changes:,}" for flap in ranking]
     axes.bar_label(bars, labels, padding=4, fontsize=9)
     axes.set_yticks(rows, names, fontsize=9)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.4, -0.6)  # a margin of 5 % is a lot of many
     axes.set_xlabel("changes")
     _legend(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
+import os
 import time
 
 from routenotify import RouteMonitor, replay
@@ -79,7 +81,8 @@ def add_plot(commands: Commands) -> None:
 def plot(arguments: argparse.Namespace) -> int:
     """Read or follow the changes, then draw them."""
     if not arguments.json:
-        _check(arguments.output)  # not after a minute of following
+        _check_library(arguments.output)  # not after a minute of following
+        _check_place(arguments.output)
     story = Story()
     if arguments.source == "live":
         title = _follow(story, arguments)
@@ -93,11 +96,13 @@ def plot(arguments: argparse.Namespace) -> int:
     figure = picture(story, title, arguments.top)
     figure.savefig(arguments.output)
     told = f"{story.counts.total()} changes in {story.seconds:.1f} s"
+    if story.merged:
+        told += f", {story.merged} merged into others"
     print(f"{arguments.output}: {told}")
     return 0
 
 
-def _check(output: str) -> None:
+def _check_library(output: str) -> None:
     """Refuse at once what could not be drawn later.
 
     Raises:
@@ -112,6 +117,19 @@ def _check(output: str) -> None:
     known = sorted(f".{name}" for name in FigureCanvasAgg.get_supported_filetypes())
     if not output.lower().endswith(tuple(known)):
         raise OSError(f"{output!r}: a picture's name ends in {', '.join(known)}")
+
+
+def _check_place(output: str) -> None:
+    """Refuse at once a place where no picture can be written.
+
+    Raises:
+        OSError: Its folder is missing, or it may not be written.
+    """
+    folder = os.path.dirname(output) or os.curdir
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), output)
+    if not os.access(output if os.path.exists(output) else folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), output)
 
 
 def _follow(story: Story, arguments: argparse.Namespace) -> str:

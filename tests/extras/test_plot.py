@@ -130,6 +130,62 @@ def test_no_two_labels_of_a_picture_lie_on_each_other(recording):
         assert box.x1 <= figure.bbox.width
 
 
+def test_a_picture_grows_with_what_it_shows(recording):
+    """Of 200 destinations: the charts of churn and size were 5 % of a fixed height."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from routenotify._cli._picture import picture
+    from routenotify._cli._story import Story
+
+    story = Story()
+    with routenotify.replay(recording) as monitor:
+        for change in monitor:
+            story.add(change)
+    heights = []
+    for most in (12, 200):
+        figure = picture(story, "title", most)
+        figure.draw(FigureCanvasAgg(figure).get_renderer())
+        heights.append([axes.bbox.height for axes in figure.axes])
+    few, many = heights
+
+    assert 200 == len(figure.axes[2].get_yticklabels())
+    assert many[:2] == pytest.approx(few[:2], rel=0.1)
+    assert many[2] > 10 * few[2]
+
+
+def test_a_file_may_be_named_like_a_formula(recording, tmp_path):
+    """A `$` began mathematics in the title, and a second one drew or failed."""
+    path = tmp_path / "$x^{$.rtmon"
+    recording.rename(path)
+    done = plot(path, "-o", tmp_path / "storm.svg")
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert f"<!-- Route changes of {path} -->" in (tmp_path / "storm.svg").read_text()
+
+
+@pytest.mark.parametrize("place", ["missing/storm.svg", "storm.rtmon/storm.svg"])
+def test_a_place_for_no_picture_is_refused_before_anything(recording, tmp_path, place):
+    """Not after a minute of following."""
+    done = plot("live", "--seconds", "3600", "-o", tmp_path / place)
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert f"No such file or directory: '{tmp_path / place}'" in done.stderr
+
+
+def test_a_picture_may_not_replace_what_may_not_be_written(tmp_path, monkeypatch):
+    """Nor be put into a folder that may not; root may, so access() is asked here."""
+    from routenotify._cli import _plot
+
+    (tmp_path / "old.svg").touch()
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, _: asked.append(path))
+    for name in ("old.svg", "new.svg"):
+        with pytest.raises(PermissionError):
+            _plot._check_place(str(tmp_path / name))
+
+    assert [str(tmp_path / "old.svg"), str(tmp_path)] == asked
+
+
 def test_an_empty_recording_makes_a_picture_that_says_so(tmp_path):
     """Instead of an error from a library."""
     (tmp_path / "nothing").write_bytes(b"")
