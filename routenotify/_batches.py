@@ -7,7 +7,7 @@ whatever ends a wait for them - a cancellation, Ctrl-C - loses nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ def _advance(steps: _Steps) -> Wait | RouteBatch | None:
         return batch
 
 
+def _age(time_ns: int) -> float:
+    """Seconds since then, by the wall clock, which may have been set in between."""
+    return (time.time_ns() - time_ns) / 1e9
+
+
 class Batches:
     """What `RouteMonitor.batches` gives: an iterator, also an asynchronous one.
 
@@ -51,6 +56,8 @@ class Batches:
         self._monitor = monitor
         self._max = max
         self._debounce = debounce
+        # Of a recording's changes a replay says it.
+        self._age: Callable[[int], float] = _age
 
     def _gathering(self) -> Generator[Wait, None, None]:
         """The waits until what is queued is due; none if nothing is."""
@@ -63,9 +70,8 @@ class Batches:
             now = time.monotonic()
             if sequence != newest:
                 newest = sequence
-                # By the wall clock, which may have been set in between.
-                age = (time.time_ns() - time_ns) / 1e9
-                quiet_at = now + self._debounce - min(max(age, 0), self._debounce)
+                age = min(max(self._age(time_ns), 0), self._debounce)
+                quiet_at = now + self._debounce - age
             left = min(quiet_at, latest) - now
             if left <= 0:
                 return

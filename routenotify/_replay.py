@@ -23,6 +23,7 @@ from typing import Final
 
 from routenotify import _routenotify
 from routenotify._api import RouteMonitor, closed_at_exit, open_monitors
+from routenotify._batches import Batches
 from routenotify._errors import (
     ERROR_INVALID_PARAMETER,
     ERROR_NOT_SUPPORTED,
@@ -108,6 +109,23 @@ class Replay(RouteMonitor):
         """Close it."""
         self.close()
 
+    def batches(self, *, max: int | None = 65536, debounce: float = 0) -> Batches:
+        """Iterate by batches, with `for` or `async for`, as of a RouteMonitor.
+
+        Nothing came for `debounce` seconds of the replay, not of the recording.
+
+        Args:
+            max: Most changes in a batch; None: any number.
+            debounce: Seconds.
+
+        Raises:
+            InvalidParameter: max is below 1, or debounce is negative, NaN or
+                above 1e9.
+        """
+        batches = super().batches(max=max, debounce=debounce)
+        batches._age = self._feeder.age
+        return batches
+
     def resync(self) -> None:
         """Do nothing: a recording has no system to compare with.
 
@@ -171,7 +189,8 @@ def replay(
     Args:
         path: The file: rtmon's format (`rtmon file F`, `routenotify record F`)
             or JSON lines (`routenotify watch --json`); its first bytes tell.
-            Or the number of an open descriptor, such as 0, which stays open.
+            Or the number of an open descriptor, such as 0, which stays open;
+            what it gets until `close()` and a little more is the replay's.
         speed: How many times as fast as it was recorded; None: at once.
         family: AF_UNSPEC for both, AF_INET or AF_INET6.
         context: Anything; kept as `context`.
@@ -453,16 +472,20 @@ class _Feeder:
 
     def _delay(self, record: bytes) -> float:
         """Seconds until a record is due; 0 or less: it is."""
-        if self._speed is None:
+        return -self.age(int.from_bytes(record[8:16], sys.byteorder, signed=True))
+
+    def age(self, recorded: int) -> float:
+        """How many seconds ago what has this time was due; below 0: it is not.
+
+        0 of all if nothing says when: a time was not recorded, or there is no speed.
+        """
+        if self._speed is None or not recorded:
             return 0.0
-        recorded = int.from_bytes(record[8:16], sys.byteorder, signed=True)
-        if not recorded:
-            return 0.0  # its time was not recorded
         now = time.monotonic()
         if self._began is None:
             self._began = recorded, now
         since, start = self._began
-        return start + (recorded - since) / 1e9 / self._speed - now
+        return now - start - (recorded - since) / 1e9 / self._speed
 
 
 def _end_in_child() -> None:

@@ -343,6 +343,26 @@ def test_speed_keeps_the_recorded_distances(tmp_path):
         assert seconds >= number * 0.02 - 0.001
 
 
+def spaced(*starts):
+    """Three changes 20 ms apart after each of some seconds."""
+    times = [start * 10**9 + n * 20_000_000 for start in starts for n in range(3)]
+    return [rows.change(time_ns=10**18 + time) for time in times]
+
+
+def test_a_recorded_burst_is_one_batch(tmp_path):
+    """As a live one is: recorded long ago, every change was taken for the last."""
+    path = make(tmp_path / "r", spaced(0, 1))
+    with routenotify.replay(path, speed=1) as monitor:
+        assert [6] == [len(batch) for batch in monitor.batches(debounce=60)]
+
+
+def test_a_recorded_pause_ends_a_batch(tmp_path):
+    """Without the change after it, which is an hour off."""
+    path = make(tmp_path / "r", spaced(0, 3600))
+    with routenotify.replay(path, speed=1) as monitor:
+        assert 3 == len(next(monitor.batches(debounce=1)))
+
+
 def test_close_ends_a_wait_of_the_feeder_and_of_the_consumer(tmp_path):
     """A replay that would take an hour is closed at once, from another thread."""
     path = make(tmp_path / "r", [rows.change(time_ns=n * 10**13) for n in (1, 2)])
@@ -428,14 +448,14 @@ def test_a_pipe_cannot_be_read_twice(pipe):
     """So there is neither a snapshot nor a look for an interface's number."""
     reads, file = pipe
     file.write(recorded(many(1)))
+    with pytest.raises(routenotify.NotSupported, match="RouteFilter: "):
+        routenotify.replay(reads, filter=routenotify.RouteFilter(interfaces="eth0"))
+    file.write(recorded(many(1)))
     with (
         routenotify.replay(reads) as monitor,
         pytest.raises(routenotify.NotSupported, match=f"/dev/fd/{reads}' cannot be"),
     ):
         monitor.snapshot()
-    file.write(recorded(many(1)))
-    with pytest.raises(routenotify.NotSupported, match="RouteFilter: "):
-        routenotify.replay(reads, filter=routenotify.RouteFilter(interfaces="eth0"))
 
 
 def test_a_closed_replay_has_no_snapshot(small):
