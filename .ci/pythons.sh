@@ -153,10 +153,11 @@ make_musl() { # folder
     zig_tool cc "$zig cc -target x86_64-linux-musl -dynamic -Wno-date-time"
     zig_tool ar "$zig ar"
     zig_tool ranlib "$zig ranlib"
-    # Its musl is newer than Debian's, which has these two not yet.
+    # Its musl is newer than Debian's, which has these two not yet; and configure
+    # looks for faults of getaddrinfo() by asking for what a host may not have.
     make_from_source "$1" CC="$BUILD/cc" AR="$BUILD/ar" RANLIB="$BUILD/ranlib" \
-        ac_cv_func_preadv2=no ac_cv_func_pwritev2=no --without-ensurepip \
-        PKG_CONFIG=false
+        ac_cv_func_preadv2=no ac_cv_func_pwritev2=no ac_cv_buggy_getaddrinfo=no \
+        --without-ensurepip PKG_CONFIG=false
 }
 
 # --- once ------------------------------------------------------------------
