@@ -220,7 +220,10 @@ class Namespace:
     def veth(
         self, name: str = "v0", *addresses: str, peer: Namespace | None = None
     ) -> int:
-        """Make a veth pair, both ends up and with a carrier.
+        """Make a veth pair, both ends up, with a carrier and their addresses.
+
+        When it returns the kernel has made each route that follows from them:
+        the first change that is seen afterwards is another's.
 
         Args:
             name: of this end; the other end is name + "p".
@@ -246,8 +249,35 @@ class Namespace:
             ),
             what=f"carrier of {name}",
         )
+        self._wait_for_addresses(name)
+        far._wait_for_addresses(f"{name}p")
         index: int = self.links()[name]["ifindex"]
         return index
+
+    def _wait_for_addresses(self, device: str) -> None:
+        # The kernel gives a device a link-local address on its own, and an
+        # address its route when duplicate address detection ends, which takes a
+        # second or two where /proc/sys is read-only and _prepare could not help.
+        if self._has_ipv6(device):
+            wait_for(
+                lambda: self._has_routes_of_addresses(device),
+                what=f"end of duplicate address detection on {device}",
+            )
+
+    def _has_ipv6(self, device: str) -> bool:
+        with self.entered(), contextlib.suppress(OSError):
+            disabled = Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6")
+            return disabled.read_text() == "0\n"
+        return False
+
+    def _has_routes_of_addresses(self, device: str) -> bool:
+        shown = self.run("ip", "-6", "-j", "address", "show", "dev", device)
+        local = self.run("ip", "-6", "-j", "route", "show", "table", "local")
+        found = [one for link in json.loads(shown) for one in link["addr_info"]]
+        routed = {one["dst"] for one in json.loads(local) if one.get("dev") == device}
+        return any(one["scope"] == "link" for one in found) and routed >= {
+            one["local"] for one in found
+        }
 
     def make_other(self) -> Namespace:
         """Make another namespace, closed with this one; nobody is moved."""

@@ -25,11 +25,6 @@ class System:
     def __init__(self, namespace: rnlab.Namespace) -> None:
         self.namespace = namespace
         namespace.veth("v0", "192.0.2.1/24", "2001:db8:ffff::1/64")
-        # Duplicate address detection ends by changing routes of its own.
-        rnlab.wait_for(
-            lambda: "tentative" not in namespace.ip("-6 address show"),
-            what="end of duplicate address detection",
-        )
         self.interface = "v0"
         self.interface_index = socket.if_nametoindex("v0")
 

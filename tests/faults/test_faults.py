@@ -82,9 +82,6 @@ class Place:
     def __init__(self, here: rnlab.Namespace, folder: Path) -> None:
         self.here = here
         here.veth("v0", "10.1.0.1/24", "2001:db8::1/64")
-        rnlab.wait_for(
-            lambda: "tentative" not in here.ip("-6 address show"), what="addresses"
-        )
         self.index = socket.if_nametoindex("v0")
         self._gateway = socket.inet_aton("10.1.0.2")
         self._sender = rtnl_send.Sender()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-import rnlab
 
 import routenotify
 from routenotify import ChangeType, InvalidParameter, RouteFilter, RouteMonitor
@@ -18,10 +17,6 @@ THERE = RouteFilter(tables=200)
 def lab(netns):
     """A namespace with a device that routes can go through."""
     netns.veth("v0", "192.0.2.1/24", "2001:db8:ffff::1/64")
-    rnlab.wait_for(
-        lambda: "tentative" not in netns.ip("-6 address show"),
-        what="end of duplicate address detection",
-    )
     return netns
 
 
