@@ -17,6 +17,8 @@ import rnlab
 import routenotify
 
 COUNT = 50_000
+_BUFFER = 512 << 20
+"""Bytes: room for each of the 100 000 messages, however late it is read."""
 _PROTOCOL = 12  # RTPROT_BIRD
 _HEADER = struct.Struct("=IHHII")
 _RTMSG = struct.Struct("=BBBBBBBBI")
@@ -41,10 +43,12 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[tuple[int, str]] = []
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
+        self.has_room = True
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 256 << 20)
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         except PermissionError:  # no root: the kernel's limit, and it may overrun
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 << 20)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            self.has_room = False
         self.overran = False
         self._socket.bind((0, _RTMGRP_IPV4_ROUTE))
         self._socket.settimeout(0.2)
@@ -123,9 +127,18 @@ def bird(netns, tmp_path):
 
 
 def test_bird_when_it_exports_and_withdraws_then_every_change_arrives(bird):
-    """100 000 changes, in the kernel's order, none missing, none invented."""
+    """100 000 changes, in the kernel's order, none missing, none invented.
+
+    Without root there may be no such buffer, and nobody can say that nothing had
+    to be dropped: then an overrun is repaired, and the order is that of the repair.
+    """
     seen = []
-    with Recorder() as recorder, routenotify.RouteMonitor(socket.AF_INET) as monitor:
+    with (
+        Recorder() as recorder,
+        routenotify.RouteMonitor(
+            socket.AF_INET, capacity=1 << 17, rcvbuf=_BUFFER
+        ) as monitor,
+    ):
         for word in ("enable", "disable"):
             bird(f"{word} s4")
             wanted = len(seen) + COUNT
@@ -143,8 +156,10 @@ def test_bird_when_it_exports_and_withdraws_then_every_change_arrives(bird):
         [routenotify.ChangeType.ADD] * COUNT + [routenotify.ChangeType.DELETE] * COUNT
     )
     assert len({change.destination for change in seen}) == COUNT
-    if not recorder.overran:
+    assert not (recorder.has_room and recorder.overran)
+    if not recorder.overran and not stats.overruns:
         assert [(kinds[c.type], str(c.destination)) for c in seen] == recorder.seen
     assert [change.sequence for change in seen] == list(range(1, 2 * COUNT + 1))
     assert stats.delivered == 2 * COUNT
-    assert stats.overruns == 0
+    if stats.rcvbuf >= _BUFFER:
+        assert stats.overruns == 0
