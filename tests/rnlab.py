@@ -13,6 +13,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -101,6 +102,46 @@ def _run(command: list[str], text: str | None = None) -> str:
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout
+
+
+def run_bounded(
+    command: list[str], seconds: float, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a program; when it is over, or its time is, nothing of it still runs.
+
+    Args:
+        command: the program and its arguments.
+        seconds: how long it may take.
+        options: of subprocess.Popen.
+
+    Raises:
+        AssertionError: it took longer; the text has what it had printed.
+    """
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            kill_group(process)
+            out, err = process.communicate()
+            raise AssertionError(
+                f"{command} still ran after {seconds} s\n{out}\n{err}"
+            ) from None
+        finally:
+            kill_group(process)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def kill_group(process: subprocess.Popen[Any]) -> None:
+    """Kill what a program with a session of its own has started, and itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_for(

@@ -31,6 +31,7 @@ for place in (HERE, HERE.parent, *BUILT):
         sys.path.insert(0, str(place))
 
 HANG = 120  # seconds after which a history is hung
+MANY = 20  # histories of which one overruns, and one merges
 KEEP = 20  # differences after which there is no point in going on
 
 
@@ -41,6 +42,12 @@ def _arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument(
+        "--at-least",
+        type=int,
+        default=0,
+        help=f"fail if fewer ran, or if of {MANY} and more none overran or merged",
+    )
     parser.add_argument("--history", type=int, default=None)
     parser.add_argument("--minimise", action="store_true")
     parser.add_argument("--tries", type=int, default=2, help="runs per attempt")
@@ -121,6 +128,17 @@ class _Tally:
         self.differences += 1
         print(text, flush=True)
 
+    def check_enough(self) -> None:
+        """Many histories without a difference mean little if they were too tame."""
+        wanted = self.options.at_least
+        if self.count < wanted:
+            self.difference(f"{self.count} histories ran, not {wanted}")
+        if not wanted or self.count < MANY:
+            return
+        for what, count in (("overrun", self.overruns), ("merge", self.conflated)):
+            if not count:
+                self.difference(f"not one {what} in {self.count} histories")
+
     def summary(self) -> str:
         seconds = time.monotonic() - self.begin
         return (
@@ -197,6 +215,7 @@ def _many(options: argparse.Namespace) -> int:
         for worker in workers:
             worker.process.kill()
             worker.process.wait()
+    tally.check_enough()
     if options.rates:
         print(tally.rates())
     print(tally.summary(), flush=True)
