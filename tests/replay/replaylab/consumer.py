@@ -38,7 +38,6 @@ class Consumer:
         self._sequence = 0
         self._floor = 0
         self._missing = 0  # sequence numbers that were not delivered
-        self._retold = False
         self._order = "run"
         self._state = "run"
         self._turn = threading.Condition()
@@ -100,9 +99,12 @@ class Consumer:
             self._error(f"nobody asked for {row.line()}")
 
     def _may_surprise(self, change: Any) -> bool:
-        # A change that stands for some that a snapshot() has, or that lay before
-        # the table was told again, is seen from where those began.
-        return change.merged > 1 and (self._floor > 0 or self._retold)
+        # A change that stands for some that a snapshot() has is seen from where
+        # those began; one of a row whose ADD was lost when memory ran out comes
+        # before the table is told again.
+        if change.merged > 1 and self._floor > 0:
+            return True
+        return bool(self.monitor.stats.spill_lost)
 
     def _check_presence(self, change: Any) -> None:
         expected = change.type.name != "ADD"
@@ -113,14 +115,15 @@ class Consumer:
 
     def _apply_one(self, change: Any) -> None:
         kind, key = change.type.name, change.key
+        if kind == "RESYNC_BEGIN" and change.cause == "memory":
+            self.replica.clear()  # "forget all, the table follows"
+            return
+        if kind == "RESYNC_END" and change.cause == "memory":
+            return
         self._check_wanted(rows.row_of(change))
         if kind in ("ADD", "PARAMETER"):
             self._check_presence(change)
             self.replica[key] = rows.row_of(change)
-        elif change.cause == "memory":
-            self._retold = True
-            if kind == "RESYNC_BEGIN":  # "forget all, the table follows"
-                self.replica.clear()
         elif kind == "DELETE":
             self._check_presence(change)
             self.replica.pop(key, None)
