@@ -1,140 +1,19 @@
 """resync() and snapshot() while something else happens to the monitor.
 
-The reader thread of the process under test is stopped (ptrace stops one thread
-alone), so a question is certainly unanswered when that happens.
+The reader of the process under test is stopped, so a question is certainly
+unanswered when that happens.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import traceback
-from pathlib import Path
 
 import pytest
-import rnlab
+from rnstopped import Subject
 
 import routenotify
-
-PTRACE_SEIZE = 0x4206
-PTRACE_INTERRUPT = 0x4207
-PTRACE_DETACH = 17
-WALL = 0x40000000  # wait for threads too
-
-SCRIPT = """
-    import os, signal, sys, threading, routenotify
-
-    monitor = routenotify.RouteMonitor({options})
-
-    def handler(number, frame):
-        {handler}
-
-    def ask():
-        try:
-            monitor.{question}()
-        except BaseException as error:
-            print(type(error).__name__, flush=True)
-        else:
-            print("answered", flush=True)
-
-    def give_up(times):
-        for i in range(times):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.002)
-                monitor.resync() if i % 2 else monitor.snapshot()
-            except OSError:
-                pass
-        print("asked", flush=True)
-
-    signal.signal(signal.SIGALRM, handler)
-    signal.signal(signal.SIGUSR1, handler)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    {ask}
-    sys.stdin.readline()
-    {then}
-"""
-
-
-def ptrace(request, thread):
-    """One request about another thread."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long] * 4
-    libc.ptrace.restype = ctypes.c_long
-    if libc.ptrace(request, thread, 0, 0) < 0:
-        raise OSError(ctypes.get_errno(), f"ptrace({request:#x})")
-
-
-class Subject:
-    """A process with one monitor, whose reader can be stopped."""
-
-    def __init__(self, netns, **parts):
-        defaults = {"handler": "pass", "ask": "ask()", "then": "pass", "options": ""}
-        self.process = netns.popen(
-            [
-                *(sys.executable, "-P", "-c"),
-                textwrap.dedent(SCRIPT).format(**{**defaults, **parts}),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        assert "ready" == self.line()
-        threads = {int(name) for name in os.listdir(self._tasks)}
-        (self._reader,) = threads - {self.process.pid}
-
-    @property
-    def _tasks(self):
-        return Path(f"/proc/{self.process.pid}/task")
-
-    @contextlib.contextmanager
-    def stopped(self):
-        """Nothing is answered within the block."""
-        ptrace(PTRACE_SEIZE, self._reader)
-        ptrace(PTRACE_INTERRUPT, self._reader)
-        os.waitpid(self._reader, WALL)
-        try:
-            yield
-        finally:
-            ptrace(PTRACE_DETACH, self._reader)
-
-    def go(self):
-        """On to the next step."""
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def line(self):
-        """What it printed."""
-        return self.process.stdout.readline().rstrip("\n")
-
-    def go_and_wait(self):
-        """On, until a thread sleeps again and again: it waits."""
-        self.go()
-        before = self._sleeps()
-        rnlab.wait_for(lambda: self._sleeps() >= before + 4, 20, "waiting")
-
-    def _sleeps(self):
-        status = [(one / "status").read_text() for one in self._tasks.iterdir()]
-        counts = [one.split("\nvoluntary_ctxt_switches:")[1] for one in status]
-        return sum(int(count.split()[0]) for count in counts)
-
-    def kill(self, number):
-        """Send it a signal."""
-        self.process.send_signal(number)
-
-    def end(self):
-        """Let it end; what it still printed."""
-        rest, _ = self.process.communicate("\n", timeout=30)
-        assert 0 == self.process.returncode
-        return rest.split()
-
 
 both = pytest.mark.parametrize("question", ["resync", "snapshot"])
 
@@ -229,40 +108,6 @@ def test_questions_that_were_given_up_cost_nothing_later(netns):
         assert "asked" == subject.line()
 
     assert ["True"] == subject.end()
-
-
-def told_before_overrun(netns, rcvbuf):
-    """How many of 3000 changes a reader that slept finds, and that it goes on."""
-    subject = Subject(
-        netns,
-        question="resync",
-        options=f"rcvbuf={rcvbuf}, capacity=4096",
-        then="print(sum(c.cause == 'system' for c in monitor.drain()))",
-    )
-    with subject.stopped():
-        netns.batch(
-            f"route {verb} 20.{n >> 8}.{n & 255}.0/24 dev v0"
-            for n in range(1500)
-            for verb in ("add", "del")
-        )
-    subject.go()
-    assert "answered" == subject.line()
-    (told,) = subject.end()
-    return int(told)
-
-
-def test_resync_when_a_turn_reads_the_last_message_of_an_overrun(netns):
-    """It had waited for ever, and so had the repair, for a look at an empty queue.
-
-    A turn of the reader is 16 calls of up to 64 messages each, and the first of
-    them is told of the overrun.
-    """
-    netns.veth("v0", "192.0.2.1/24")
-    some = 400_000
-    found = told_before_overrun(netns, some)
-
-    exact = some * 928 // found
-    assert 14 * 64 < told_before_overrun(netns, exact) <= 15 * 64
 
 
 def test_snapshots_at_once_have_each_their_own_sequence(netns):
