@@ -7,9 +7,9 @@ import pathlib
 import random
 import re
 import shutil
-import subprocess
 
 import pytest
+import rnlab
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCES = HERE.parents[1] / "src"
@@ -19,6 +19,7 @@ FLAGS = [
     *("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"),
 ]
 SECONDS = int(os.environ.get("ROUTENOTIFY_FUZZ_SECONDS", "10"))
+COMPILE_SECONDS = 120
 
 
 def _sources_of(target: pathlib.Path) -> list[str]:
@@ -30,9 +31,7 @@ def _build(target: str, directory: pathlib.Path) -> pathlib.Path:
     source = HERE / f"{target}.c"
     program = directory / target
     command = [COMPILER, *FLAGS, str(source), *_sources_of(source), "-o", str(program)]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=120
-    )
+    done = rnlab.run_bounded(command, COMPILE_SECONDS)
 
     assert done.returncode == 0, done.stderr
     return program
@@ -52,15 +51,13 @@ def _fuzzer_runtime(tmp_path_factory: pytest.TempPathFactory) -> None:
         "{ return d && n > 1 ? 0 : 0; }\n"
     )
     command = [COMPILER, *FLAGS, str(source), "-o", str(directory / "probe")]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=120
-    )
+    done = rnlab.run_bounded(command, COMPILE_SECONDS)
     if done.returncode != 0:
         pytest.skip(f"{COMPILER} has no libFuzzer runtime (libclang-rt-16-dev)")
 
 
 @pytest.mark.usefixtures("_fuzzer_runtime")
-@pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.timeout(SECONDS + 2 * COMPILE_SECONDS + 150)
 @pytest.mark.parametrize(
     ("target", "longest"),
     [("fuzz_rtnl", 4096), ("fuzz_mirror", 512), ("fuzz_filter", 16384)],
@@ -73,20 +70,17 @@ def test_target_survives(target: str, longest: int, tmp_path: pathlib.Path) -> N
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     kept = HERE / "corpus" / target.removeprefix("fuzz_")
-    if kept.is_dir():
-        shutil.copytree(kept, corpus, dirs_exist_ok=True)
+    assert any(kept.iterdir()), "no corpus to start from"
+    shutil.copytree(kept, corpus, dirs_exist_ok=True)
 
-    done = subprocess.run(
+    done = rnlab.run_bounded(
         [
             *(str(program), f"-max_total_time={SECONDS}", f"-max_len={longest}"),
             *(f"-seed={int(seed) % (1 << 32)}", "-print_final_stats=1"),
             *(f"-artifact_prefix={tmp_path}/", str(corpus)),
         ],
-        check=False,
-        capture_output=True,
-        text=True,
+        SECONDS + 120,
         errors="replace",
-        timeout=SECONDS + 120,
     )
 
     assert done.returncode == 0, done.stderr[-6000:]
