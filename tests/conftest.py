@@ -23,6 +23,7 @@ _forbidden = pytest.StashKey[str]()
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the machine's namespace before a test, or a thread, exists."""
     config.addinivalue_line("markers", "kernel: needs a namespace with real routes")
+    config.addinivalue_line("markers", "timeout(seconds): for pytest-timeout")
     try:
         rnlab.isolate()
     except rnlab.ForbiddenError as reason:

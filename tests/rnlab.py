@@ -97,7 +97,7 @@ def _prepare() -> None:
 
 def _run(command: list[str], text: str | None = None) -> str:
     done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=120
+        command, input=text, capture_output=True, text=True, timeout=100
     )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
@@ -142,6 +142,13 @@ def kill_group(process: subprocess.Popen[Any]) -> None:
     """Kill what a program with a session of its own has started, and itself."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _kill(process: subprocess.Popen[Any]) -> None:
+    if os.getpgid(process.pid) == process.pid:
+        kill_group(process)
+    else:
+        process.kill()
 
 
 def wait_for(
@@ -216,7 +223,10 @@ class Namespace:
             return _run(list(command), text)
 
     def popen(self, command: list[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a program inside; whatever still runs is killed by `close`."""
+        """Start a program inside; if it still runs, `close` kills it.
+
+        And with `start_new_session=True` what it has started, too.
+        """
         with self.entered():
             process = subprocess.Popen(command, **options)
         self._processes.append(process)
@@ -339,7 +349,7 @@ class Namespace:
         """End the processes, and let go of this namespace and its others."""
         for process in self._processes:
             if process.poll() is None:
-                process.kill()
+                _kill(process)
             process.wait()
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:

@@ -19,6 +19,7 @@ import sys
 import typing
 
 import pytest
+import rnlab
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCES = HERE.parents[1] / "src"
@@ -121,9 +122,7 @@ def compile_test(build: Build, directory: pathlib.Path) -> pathlib.Path:
         str(HERE / build.test),
         *(str(SOURCES / name) for name in sources),
     ]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=COMPILE_SECONDS
-    )
+    done = rnlab.run_bounded(command, COMPILE_SECONDS)
 
     assert done.returncode == 0, done.stderr
     return program
@@ -152,16 +151,11 @@ def run(build: Build, program: pathlib.Path) -> subprocess.CompletedProcess[str]
         prefix = tuple(VALGRIND)
     elif build.variant not in ("plain", "coverage", "address"):
         prefix = fixed_addresses()
-    return subprocess.run(
-        [*prefix, str(program)],
-        env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=RUN_SECONDS,
-    )
+    environment = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1"}
+    return rnlab.run_bounded([*prefix, str(program)], RUN_SECONDS, env=environment)
 
 
+@pytest.mark.timeout(COMPILE_SECONDS + RUN_SECONDS + 30)
 @pytest.mark.parametrize("build", builds(), ids="-".join)
 def test_c(build: Build, tmp_path: pathlib.Path) -> None:
     """The program exits 0 and says nothing on standard error.

@@ -20,7 +20,7 @@ import rnlab
 import routenotify
 from routenotify import RouteBatch
 
-SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED", random.randrange(2**32)))
+SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED") or random.randrange(2**32))
 # AddressSanitizer keeps what was freed: not here, where memory is measured.
 NO_QUARANTINE = (
     f"{os.environ.get('ASAN_OPTIONS', '')}"

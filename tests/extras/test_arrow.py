@@ -22,7 +22,7 @@ duckdb = pytest.importorskip("duckdb")
 pd = pytest.importorskip("pandas")
 np = pytest.importorskip("numpy")
 
-SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED", random.randrange(2**32)))
+SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED") or random.randrange(2**32))
 
 
 def random_record(rng):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import leaks
 import pytest
+import rnlab
 
 import routenotify
 
@@ -35,11 +35,9 @@ def test_owner_when_called_again_and_again_then_all_is_flat(owner):
         str(tests / "replay"),
         str(Path(routenotify.__file__).parents[1]),
     ]
-    done = subprocess.run(
+    done = rnlab.run_bounded(
         [sys.executable, "-X", "faulthandler", str(HERE / "leaks.py"), owner],
-        capture_output=True,
-        text=True,
-        timeout=110,
+        110,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(search)},
     )
     print(done.stdout)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
+import rnlab
 
 import routenotify
 
@@ -32,11 +32,9 @@ def test_call_when_there_is_no_memory_then_it_says_so_and_nothing_is_lost(name):
     """MemoryError or the right answer, every change once, no object more."""
     tests = HERE.parent
     package = Path(routenotify.__file__).parents[1]
-    done = subprocess.run(
+    done = rnlab.run_bounded(
         [sys.executable, "-X", "faulthandler", str(HERE / "no_memory.py"), name],
-        capture_output=True,
-        text=True,
-        timeout=110,
+        110,
         env={
             # Who traces the lines of Python has no memory either.
             **{k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")},

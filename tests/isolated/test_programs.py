@@ -10,11 +10,11 @@ line of its docstring is the rule. They run by hand as well, as root:
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import rnlab
 
 import routenotify
 
@@ -40,15 +40,13 @@ RUNS = [
 def test_program(run: list[str]) -> None:
     """It ends by itself, and says so."""
     search = [str(TESTS), str(PROGRAMS), str(Path(routenotify.__file__).parents[1])]
-    done = subprocess.run(
+    done = rnlab.run_bounded(
         [
             *(sys.executable, "-X", "faulthandler", "-W", "error"),
             *("-W", "ignore::DeprecationWarning"),  # fork() beside threads
             *(str(PROGRAMS / run[0]), *run[1:]),
         ],
-        capture_output=True,
-        text=True,
-        timeout=100,
+        100,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(search)},
     )
 

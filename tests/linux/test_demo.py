@@ -13,19 +13,13 @@ from pathlib import Path
 
 import pytest
 import rncli
+import rnlab
 
 _IMPORTS = "import routenotify._routenotify"
 
 
 def _run(command: list[str], **changes: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=rncli.environment(**changes),
-        cwd="/",
-    )
+    return rnlab.run_bounded(command, 100, env=rncli.environment(**changes), cwd="/")
 
 
 def _check(done: subprocess.CompletedProcess[str]) -> None:

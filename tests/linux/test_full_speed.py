@@ -40,7 +40,9 @@ def flood(netns, injector, ops):
     netns.veth("v0")
     churn = f"{injector} --oif v0 --count {COUNT} --ops {ops}"
     line = f"{churn} && ip route add {LAST} dev v0"
-    return netns.popen(["sh", "-c", line], stdout=subprocess.PIPE)
+    return netns.popen(
+        ["sh", "-c", line], stdout=subprocess.PIPE, start_new_session=True
+    )
 
 
 def read_until_last(monitor):

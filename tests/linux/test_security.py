@@ -89,13 +89,13 @@ def test_watching_needs_no_privilege(netns):
                 status = 0 if fine and monitor.stats.rcvbuf > 0 else 2
         finally:
             os._exit(status)
-    os.read(ready, 1)
+    os.close(told)
+    assert b"!" == os.read(ready, 1), "the child is gone"
     netns.ip("route add 10.2.0.0/16 dev v0")
 
     assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     os.close(ready)
-    os.close(told)
 
 
 def test_netns_opens_no_more_than_the_caller_may(netns):

@@ -1,4 +1,4 @@
-"""Make the harness importable for the tests beside it, and name its markers."""
+"""Make the harness importable for the tests beside it, and name its marker."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,5 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Markers that may be unknown otherwise."""
+    """A marker that may be unknown otherwise."""
     config.addinivalue_line("markers", "slow: minutes; run with ROUTENOTIFY_SLOW=1")
-    config.addinivalue_line("markers", "timeout(seconds): for pytest-timeout")

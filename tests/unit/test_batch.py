@@ -15,7 +15,7 @@ from rows import NAMES, RECORD, record
 
 from routenotify import RouteBatch, RouteChange
 
-SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED", random.randrange(2**32)))
+SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED") or random.randrange(2**32))
 
 
 def random_record(rng):

@@ -18,7 +18,7 @@ from rows import NAMES, RECORD, change, record, route
 import routenotify
 from routenotify import ChangeType, Route, RouteChange, RouteType
 
-SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED", random.randrange(2**32)))
+SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED") or random.randrange(2**32))
 IMMORTAL = 1 << 28  # no object of ours is referred to as often
 
 CAUSES = [
