@@ -11,6 +11,7 @@ of it has no entry in `CALLS`.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import copy
 import ctypes
@@ -86,7 +87,9 @@ class Place:
         self.namespace.veth("v0", "10.1.0.1/24", "2001:db8::1/64")
         self.sender = rtnl_send.Sender()
         self.index = socket.if_nametoindex("v0")
-        self.file = Path(tempfile.mkdtemp()) / "recording"
+        folder = tempfile.TemporaryDirectory()
+        atexit.register(folder.cleanup)
+        self.file = Path(folder.name) / "recording"
         with routenotify.RouteMonitor(snapshot=True) as monitor:
             self.change = monitor.get(5)
             self.batch = monitor.batch()
@@ -402,7 +405,7 @@ def _columns(place: Place) -> None:
 
 
 def _numpy(place: Place) -> None:
-    with contextlib.suppress(ModuleNotFoundError):
+    with contextlib.suppress(ModuleNotFoundError):  # test_leaks.py says so
         place.batch.to_numpy()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,15 @@ if sys.platform != "linux":
 pytestmark = pytest.mark.kernel
 
 # A program and its arguments.
+WITH_GIL = pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"),
+    reason="a Python with a GIL has nothing to bring back",
+)
 RUNS = [
-    *([path.name] for path in sorted(PROGRAMS.glob("[!_]*.py"))),
+    *(
+        pytest.param([path.name], marks=WITH_GIL if path.stem == "no_gil" else ())
+        for path in sorted(PROGRAMS.glob("[!_]*.py"))
+    ),
     *(
         ["exits/in_a_storm.py", way]
         for way in ("open", "get", "iterate", "drain", "batch", "callback", "thread")

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import rnlab
 
+from routenotify import RouteMonitor
+
 
 def prepare() -> rnlab.Namespace:
     """Leave for a private namespace with a link v0; before the first thread."""
@@ -47,12 +49,25 @@ def endless(routes: int = 2000, *, flapping: bool = False) -> int:
     return os.posix_spawnp("sh", ["sh", "-c", script], os.environ)
 
 
+def wait(monitor: RouteMonitor) -> None:
+    """Until a monitor has heard of it."""
+    rnlab.wait_for(lambda: monitor.stats.received > 500, 60, "a storm")
+
+
 @contextlib.contextmanager
 def storm(routes: int = 2000, *, flapping: bool = False) -> Iterator[None]:
-    """Add and remove routes for as long as the block runs."""
+    """Add and remove routes for as long as the block runs.
+
+    Raises:
+        RuntimeError: it ended before the block did.
+    """
     process = endless(routes, flapping=flapping)
     try:
         yield
     finally:
-        os.kill(process, signal.SIGTERM)
-        os.waitpid(process, 0)
+        ended, _ = os.waitpid(process, os.WNOHANG)
+        if not ended:
+            os.kill(process, signal.SIGTERM)
+            os.waitpid(process, 0)
+    if ended:
+        raise RuntimeError("the storm was over too early: `ip -batch` fails")

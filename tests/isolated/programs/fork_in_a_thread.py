@@ -67,8 +67,10 @@ def main() -> None:
     ]
     forker = threading.Thread(target=fork, args=(monitor, failures))
     with _storm.storm():
-        for thread in (*takers, forker):
+        for thread in takers:
             thread.start()
+        _storm.wait(monitor)
+        forker.start()
         forker.join(80)
         assert not forker.is_alive()
     assert not failures, failures[0]

@@ -7,8 +7,8 @@ import sysconfig
 
 import routenotify
 
-if sysconfig.get_config_var("Py_GIL_DISABLED"):
-    assert not sys._is_gil_enabled()
-    suffix = routenotify._routenotify.__file__.rpartition("/")[2]
-    assert "abi3" not in suffix, suffix
+assert sysconfig.get_config_var("Py_GIL_DISABLED"), "not a free-threaded Python"
+assert not sys._is_gil_enabled()
+suffix = routenotify._routenotify.__file__.rpartition("/")[2]
+assert "abi3" not in suffix, suffix
 print("end")

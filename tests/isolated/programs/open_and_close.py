@@ -55,6 +55,7 @@ def main() -> None:
         watchers = [
             threading.Thread(target=shared, args=(common, stop)) for _ in range(2)
         ]
+        _storm.wait(common)
         for thread in [*threads, *watchers]:
             thread.start()
         for thread in threads:

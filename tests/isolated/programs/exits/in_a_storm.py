@@ -31,7 +31,7 @@ def main(way: str) -> RouteMonitor:
     monitor = RouteMonitor(snapshot=True)
     # It goes on until this process is gone, and a little longer.
     _storm.endless()
-    rnlab.wait_for(lambda: monitor.stats.received > 500, 60, "a storm")
+    _storm.wait(monitor)
     calls = []
     if way == "get":
         start(monitor.get)
