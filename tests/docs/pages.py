@@ -3,7 +3,7 @@
 A fence of language `python` is a script, one of language `console` has commands
 behind `$ ` and what they print.  Both run in a network namespace in which routes
 change all the time (`Computer`).  An example has to end by itself with status 0;
-or it prints something and then ends when Ctrl-C is typed.
+one that loops, or shows `^C`, prints something and then ends when that is typed.
 
 What an example wants otherwise is said in a comment right above its fence, in
 several parts if need be, separated by `;`:
@@ -11,6 +11,7 @@ several parts if need be, separated by `;`:
     <!-- example: needs pandas jq -->          modules and programs; else skipped
     <!-- example: continues -->                begins with the scripts above it
     <!-- example: monitor -->                  has an open `monitor`
+    <!-- example: loops -->                    goes on until Ctrl-C
     <!-- example: windows -->                  only compiled here
     <!-- example: not run, it reboots -->      with the reason
 """
@@ -76,6 +77,11 @@ class Example:
     def is_run(self) -> bool:
         """Not so what is for another system."""
         return not any(w == "windows" or w.startswith("not run") for w in self.wishes)
+
+    @property
+    def loops(self) -> bool:
+        """Whether a reader has to end it."""
+        return "loops" in self.wishes
 
     def missing(self) -> list[str]:
         """Those of them that are not."""
@@ -222,14 +228,15 @@ def run(example: Example, computer: Computer) -> None:
         if example.language == "python":
             _run_script(example, computer)
         for command, shown in example.commands if example.language != "python" else ():
-            _run_command(command, shown, computer)
+            _run_command(command, shown, computer, loops=example.loops)
 
 
 def _run_script(example: Example, computer: Computer) -> None:
     script = computer.folder / "example.py"
     script.write_text(example.script)
     status, stopped, out, err = _watch(
-        computer.start([sys.executable, "-P", "-W", "default", str(script)])
+        computer.start([sys.executable, "-P", "-W", "default", str(script)]),
+        loops=example.loops,
     )
     by_ctrl_c = stopped and (status == -signal.SIGINT or "KeyboardInterrupt" in err)
     if status != 0 and not by_ctrl_c:
@@ -238,8 +245,13 @@ def _run_script(example: Example, computer: Computer) -> None:
         raise BrokenError(f"{example} warns:\n{err}")
 
 
-def _run_command(command: str, shown: list[str], computer: Computer) -> None:
-    status, stopped, out, err = _watch(computer.start(["bash", "-c", command]))
+def _run_command(
+    command: str, shown: list[str], computer: Computer, *, loops: bool
+) -> None:
+    status, stopped, out, err = _watch(
+        computer.start(["bash", "-c", command]),
+        loops=loops or any("^C" in line for line in shown),
+    )
     fails = any(line.startswith("routenotify: ") for line in shown)
     expected = status == 0 or (stopped and status in (130, -signal.SIGINT))
     if fails:
@@ -248,21 +260,27 @@ def _run_command(command: str, shown: list[str], computer: Computer) -> None:
         raise BrokenError(f"$ {command}: status {status}\n{out}\n{err}")
 
 
-def _watch(process: subprocess.Popen[bytes]) -> tuple[int, bool, str, str]:
-    """Wait for its end; once it has printed something, give it Ctrl-C.
+def _watch(
+    process: subprocess.Popen[bytes], *, loops: bool
+) -> tuple[int, bool, str, str]:
+    """Wait for its end; one that loops gets Ctrl-C once it has printed something.
 
-    An example that ends by itself has two seconds more to do so.
+    After two seconds more, in which it must not fail.
     """
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], 30)
     first = os.read(process.stdout.fileno(), 1 << 16) if ready else b""
     with contextlib.suppress(subprocess.TimeoutExpired):
-        rest = process.communicate(timeout=2 if first else 0.1)
+        rest = process.communicate(timeout=_more_seconds(first, loops=loops))
         return process.returncode, False, (first + rest[0]).decode(), rest[1].decode()
     if not first:
         os.killpg(process.pid, signal.SIGKILL)
         _, errors = process.communicate()
         raise BrokenError(f"it neither prints nor ends:\n{errors.decode()}")
+    if not loops:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, _ = process.communicate()
+        raise BrokenError(f"it prints and does not end:\n{(first + out).decode()}")
     os.killpg(process.pid, signal.SIGINT)
     try:
         out, err = process.communicate(timeout=20)
@@ -271,3 +289,9 @@ def _watch(process: subprocess.Popen[bytes]) -> tuple[int, bool, str, str]:
         out, err = process.communicate()
         raise BrokenError(f"Ctrl-C does not end it:\n{err.decode()}") from None
     return process.returncode, True, (first + out).decode(), err.decode()
+
+
+def _more_seconds(first: bytes, *, loops: bool) -> float:
+    if not first:
+        return 0.1
+    return 2 if loops else 30

@@ -30,7 +30,7 @@ def computer(netns, tmp_path):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_example_when_run_as_it_stands_then_it_works(example, computer):
-    """It ends by itself, or prints and ends with Ctrl-C; nothing is warned of."""
+    """It ends by itself, or, if it loops, with Ctrl-C; nothing is warned of."""
     if example.language == "python":
         compile(example.script, str(example), "exec")
     if not example.is_run:
@@ -71,12 +71,15 @@ def test_pages_when_there_is_one_more_then_readme_and_index_name_it():
 @pytest.mark.parametrize(
     ("language", "text", "complaint"),
     [
+        ("python", "import time; print(1, flush=True); time.sleep(100)", "not end"),
+        ("console", "$ routenotify watch", "not end"),
+        ("console", "$ routenotify watch\n...\n^C", None),
         ("python", "raise SystemExit(3)", "status 3"),
         ("python", "import time; time.sleep(0.2)", None),
         ("python", "import os; print(1, flush=True); os.pause()", "status 1"),
         (
             "python",
-            "import time; print(1, flush=True); time.sleep(100)",
+            "# loops\nimport time; print(1, flush=True); time.sleep(100)",
             None,
         ),
         ("python", "import warnings; warnings.warn('x')", "warns"),
@@ -89,7 +92,8 @@ def test_example_when_it_is_broken_then_the_harness_says_so(
     language, text, complaint, computer
 ):
     """A wrong status, a warning, silence: each is a failure."""
-    example = pages.Example("none.md", 1, language, text, [])
+    wishes = ["loops"] if text.startswith("# loops") else []
+    example = pages.Example("none.md", 1, language, text, wishes)
     if complaint is None:
         pages.run(example, computer)
     else:
