@@ -26,6 +26,7 @@ import routenotify
 ROUTES = 1000  # of a block, which comes and goes
 BEAT = 10.0  # seconds between two lines
 MIB = 1 << 20
+ENOUGH = 3  # looks at memory and descriptors, in which growth would show
 FLAT = 2 * MIB  # what the resident size may move by
 
 
@@ -103,7 +104,6 @@ def watch(seconds: float, rate: int) -> list[str]:
             taken += len(rest)
         stats = monitor.stats
     injector.join()
-    settled = len(sizes) // 10
     reached = sent / (time.monotonic() - begun)
     print(f"{sent} sent, {taken} taken, {reached:.0f} a second, {stats}")
     wrong = []
@@ -111,12 +111,21 @@ def watch(seconds: float, rate: int) -> list[str]:
         wrong.append(f"{sent - taken} changes lost")
     if stats.conflated or stats.overruns or stats.kernel_drops:
         wrong.append("changes merged, or the kernel's buffer overran")
-    if sizes and max(sizes[settled:]) - sizes[settled] > FLAT:
+    if reached < 0.95 * rate:
+        wrong.append(f"only {reached:.0f} changes a second")
+    return wrong + growth(sizes, opened)
+
+
+def growth(sizes: list[int], opened: list[int]) -> list[str]:
+    """What was wrong with memory and descriptors after the first tenth."""
+    if len(sizes) < ENOUGH:
+        return [f"{len(sizes)} looks at memory and descriptors judge nothing"]
+    settled = len(sizes) // 10
+    wrong = []
+    if max(sizes[settled:]) - sizes[settled] > FLAT:
         wrong.append(f"memory grew: {[size // 1024 for size in sizes]} KiB")
     if len(set(opened[settled:])) > 1:
         wrong.append(f"descriptors: {opened}")
-    if reached < 0.95 * rate:
-        wrong.append(f"only {reached:.0f} changes a second")
     return wrong
 
 
