@@ -130,7 +130,22 @@ send_dump(struct rn_source *source)
                             : offsetof(struct dump_request, attribute));
 }
 
-/* Try again later: each time later, up to BACKOFF_MAX. */
+/* At most half of the time goes into comparing, but for the first table. */
+static void
+rest(struct rn_source *source)
+{
+    struct rn_compare *compare = &source->compare;
+    int64_t now = rn_linux_steady_ns();
+    int64_t until = now + (now - compare->begun_ns);
+
+    for (int i = 0; i < 2 && source->loaded; i++) {
+        if (compare->pace[i].not_before_ns < until) {
+            compare->pace[i].not_before_ns = until;
+        }
+    }
+}
+
+/* Try this family again later: each time later, up to BACKOFF_MAX. */
 static void
 back_off(struct rn_source *source)
 {
@@ -141,6 +156,7 @@ back_off(struct rn_source *source)
 
     compare->pace[at].not_before_ns =
         rn_linux_steady_ns() + (wait < BACKOFF_MAX ? wait : BACKOFF_MAX);
+    rest(source);
 }
 
 /* The comparison under way is worth nothing; want it again. */
@@ -353,22 +369,6 @@ dump_exact(const struct rn_source *source)
             !(compare->fresh & bit));
 }
 
-/* At most half of the time goes into comparing, but for the first table. */
-static void
-rest(struct rn_source *source)
-{
-    struct rn_compare *compare = &source->compare;
-    int64_t now = rn_linux_steady_ns();
-    int64_t until = source->loaded ? now + (now - compare->begun_ns) : now;
-
-    compare->pace[compare->family == 6].attempts = 0;
-    for (int i = 0; i < 2; i++) {
-        if (compare->pace[i].not_before_ns < until) {
-            compare->pace[i].not_before_ns = until;
-        }
-    }
-}
-
 void
 rn_linux_compare_empty(struct rn_source *source)
 {
@@ -390,6 +390,7 @@ rn_linux_compare_empty(struct rn_source *source)
         compare->fresh |= left == SIZE_MAX ? bit : 0;
         back_off(source);
     } else {
+        compare->pace[compare->family == 6].attempts = 0;
         rest(source);
     }
     mark_end(source);
