@@ -9,7 +9,6 @@ changes, a route of the machine.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import shutil
@@ -38,6 +37,11 @@ class ForbiddenError(Exception):
 
 
 def _libc_call(name: str, *args: int) -> None:
+    if sys.version_info >= (3, 12):
+        getattr(os, name)(*args)
+        return
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, name)(*args) != 0:
         code = ctypes.get_errno()
@@ -366,6 +370,8 @@ def open_handles() -> int:
     all programs share.
     """
     if sys.platform == "win32":
+        import ctypes
+
         count = ctypes.c_uint32()
         kernel32 = ctypes.windll.kernel32
         kernel32.GetCurrentProcess.restype = ctypes.c_void_p
