@@ -93,7 +93,8 @@ rn_linux_exchange(struct rn_exchange *exchange, struct rn_fail *fail)
     }
     while (!over) {
         ssize_t n = read_answer(exchange, buffer, fail);
-        if (n < 0) {
+        if (n < 0) { /* whatever came before it is not all */
+            result = -1;
             break;
         }
         result = answers(exchange, buffer, (unsigned)n, &over, fail);

@@ -72,6 +72,8 @@ BEHIND = {
     ("read_answer", "poll"): ("recvfrom", errno.EAGAIN),
     ("rn_wake_clear", "read"): ("read", errno.EAGAIN),
 }
+# Where the answers to a question are read.
+READ = ("rn_linux_request.c", "recvfrom")
 # Reached when news come while a dump is read, which a storm makes likely, not sure:
 # about one try in four on two processors, so sixty (twice these) miss it once in
 # ten million runs, and where it were one in ten, once in five hundred.
@@ -383,6 +385,22 @@ def test_call_when_it_fails_then_it_is_told_or_repaired(at, place, reached):
     site = SITES[at]
     for scene in reached.scenes.get(at, SCENES):
         fail_in(scene, site, place)
+
+
+def test_table_when_a_later_part_cannot_be_read_then_none_is_returned(place):
+    """What had come before was returned as if it were the whole table."""
+    (site,) = (one for one in SITES if (one.file, one.call) == READ)
+    place.change("add", 2000)
+    for after in range(4):
+        site.arm(errno.ENOMEM, after)
+        failed = site.failed
+        try:
+            with pytest.raises(routenotify.RouteNotifyError, match="recv"):
+                routenotify.routes()
+        finally:
+            site.disarm()
+        assert failed + 1 == site.failed
+    place.change("del", 2000)
 
 
 def test_every_site_has_failed(place, reached):
