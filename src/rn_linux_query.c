@@ -258,34 +258,78 @@ rn_table_free(struct rn_table *table)
     free(table);
 }
 
-/* The one row that is looked for; rows before it count ordinals. */
+/* The one row that is looked for, among those of its group and next hop. */
 struct look {
     struct rn_route_message *message;
     const struct rn_record *row;
     struct rn_route *out;
-    unsigned before;
+    struct rn_route candidate;
+    unsigned likeness; /* of *out; 0: none was found */
+    unsigned before;   /* such rows seen */
 };
+
+/* What a row made by hand does not say is no difference. */
+static int
+same_attributes(const struct rn_record *found, const struct rn_record *wanted)
+{
+    return !(wanted->fields & RN_HAS_ATTRIBUTES) ||
+           (found->protocol == wanted->protocol &&
+            found->route_type == wanted->route_type &&
+            found->scope == wanted->scope &&
+            found->nexthop_id == wanted->nexthop_id &&
+            found->mtu == wanted->mtu &&
+            !memcmp(found->prefsrc, wanted->prefsrc, 16));
+}
+
+/* An ordinal is a label, given when the row came; rows that came before it may
+ * be gone, or stand behind it.  So it decides only among rows that are alike.
+ */
+#define LIKENESS_MAX 4u
+
+static unsigned
+likeness(const struct look *look)
+{
+    const struct rn_record *found = &look->candidate.row;
+
+    return 1u + 2u * (unsigned)same_attributes(found, look->row) +
+           (look->before == look->row->ordinal);
+}
+
+/* Of equally likely ones the last.  Return: 1, no other need be looked at. */
+static int
+look_at_row(struct look *look)
+{
+    if (!same_group(&look->candidate.row, look->row) ||
+        !same_hop(&look->candidate.row, look->row)) {
+        return 0;
+    }
+    unsigned likely = likeness(look);
+    look->before++;
+    if (likely >= look->likeness) {
+        look->likeness = likely;
+        *look->out = look->candidate;
+        look->out->row.ordinal = look->row->ordinal;
+    }
+    return likely == LIKENESS_MAX;
+}
 
 static int
 look_at(void *self, struct nlmsghdr *header)
 {
     struct look *look = self;
     const struct rn_entry *entry = &look->message->entry;
+    int found = 0;
 
     if (rn_rtnl_route(header, header->nlmsg_len, look->message) !=
         RN_PARSE_OK) {
         return 0;
     }
-    for (uint32_t i = 0; i < (entry->hop_count ? entry->hop_count : 1); i++) {
-        rn_linux_row(look->message, i, look->out);
-        if (same_group(&look->out->row, look->row) &&
-            same_hop(&look->out->row, look->row) &&
-            look->before++ == look->row->ordinal) {
-            look->out->row.ordinal = look->row->ordinal;
-            return 1;
-        }
+    for (uint32_t i = 0;
+         i < (entry->hop_count ? entry->hop_count : 1) && !found; i++) {
+        rn_linux_row(look->message, i, &look->candidate);
+        found = look_at_row(look);
     }
-    return 0;
+    return found;
 }
 
 static int
@@ -326,7 +370,7 @@ entry_read(int fd, struct look *look, struct rn_fail *fail)
     if (result < 0 && (fail->os_error == ENOENT || fail->os_error == ENODEV)) {
         result = 0; /* no such table, no such device: no such route */
     }
-    if (!result) {
+    if (result >= 0 && !look->likeness) {
         return rn_linux_fail_as(fail, ESRCH, "GetIpForwardEntry2");
     }
     return result < 0 ? -1 : 0;
