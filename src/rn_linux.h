@@ -439,6 +439,7 @@ struct rn_exchange {
     int (*each)(void *self, struct nlmsghdr *header);
     void *self;
     int interrupted; /* NLM_F_DUMP_INTR was seen */
+    unsigned parts;  /* datagrams that came */
 };
 int
 rn_linux_exchange(struct rn_exchange *exchange, struct rn_fail *fail);

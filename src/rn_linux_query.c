@@ -344,9 +344,11 @@ address_size(int ip_version)
     return ip_version == 6 ? 16 : 4;
 }
 
-/* The kernel searches by table and device for us; the rest is looked at here. */
+/* The kernel searches by table and device for us; the rest is looked at here.
+ * *parts gets how many the answer came in.
+ */
 static int
-entry_read(int fd, struct look *look, struct rn_fail *fail)
+entry_read(int fd, struct look *look, unsigned *parts, struct rn_fail *fail)
 {
     const struct rn_record *row = look->row;
     struct route_request request;
@@ -359,6 +361,7 @@ entry_read(int fd, struct look *look, struct rn_fail *fail)
         .self = look,
     };
 
+    look->likeness = look->before = 0;
     request_begin(&request, address_family(row->ip_version), NLM_F_DUMP);
     request_put(&request, RTA_TABLE, &row->table, sizeof(row->table));
     if (row->interface_index) {
@@ -367,6 +370,7 @@ entry_read(int fd, struct look *look, struct rn_fail *fail)
     }
     exchange.size = request_size(&request);
     int result = rn_linux_exchange(&exchange, fail);
+    *parts = exchange.parts;
     if (result < 0 && (fail->os_error == ENOENT || fail->os_error == ENODEV)) {
         result = 0; /* no such table, no such device: no such route */
     }
@@ -374,6 +378,35 @@ entry_read(int fd, struct look *look, struct rn_fail *fail)
         return rn_linux_fail_as(fail, ESRCH, "GetIpForwardEntry2");
     }
     return result < 0 ? -1 : 0;
+}
+
+/* Not there, but an IPv6 dump in several parts may lose rows while others come
+ * and go: look again as long as they do, at most TRIES times.
+ */
+static int
+entry_read_quietly(int fd, int netns_fd, struct look *look,
+                   struct rn_fail *fail)
+{
+    unsigned parts;
+    int result = entry_read(fd, look, &parts, fail);
+    int event_fd;
+
+    if (result == 0 || fail->os_error != ESRCH || parts < 2 ||
+        look->row->ip_version != 6) {
+        return result;
+    }
+    event_fd = rn_linux_event_socket(netns_fd, 1u << 20, fail);
+    for (int i = 0; i < TRIES && event_fd >= 0; i++) {
+        (void)moved(event_fd);
+        result = entry_read(fd, look, &parts, fail);
+        if (result == 0 || fail->os_error != ESRCH || !moved(event_fd)) {
+            break;
+        }
+    }
+    if (event_fd >= 0) {
+        close(event_fd);
+    }
+    return result;
 }
 
 int
@@ -389,7 +422,7 @@ rn_entry_get(const struct rn_record *row, int netns_fd, struct rn_route *out,
     }
     int fd = rn_linux_request_socket(netns_fd, fail);
     if (fd >= 0) {
-        result = entry_read(fd, &look, fail);
+        result = entry_read_quietly(fd, netns_fd, &look, fail);
         close(fd);
     }
     free(look.message);

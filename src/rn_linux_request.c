@@ -83,6 +83,7 @@ rn_linux_exchange(struct rn_exchange *exchange, struct rn_fail *fail)
     int over = 0;
 
     exchange->interrupted = 0;
+    exchange->parts = 0;
     request->nlmsg_len = (uint32_t)exchange->size;
     if (!buffer) {
         return rn_linux_fail_as(fail, ENOMEM, "malloc");
@@ -97,6 +98,7 @@ rn_linux_exchange(struct rn_exchange *exchange, struct rn_fail *fail)
             result = -1;
             break;
         }
+        exchange->parts++;
         result = answers(exchange, buffer, (unsigned)n, &over, fail);
     }
     free(buffer);

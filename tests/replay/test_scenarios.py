@@ -5,7 +5,9 @@ Each test is one line of "what the kernel changes without a route message".
 
 import ipaddress
 import os
+import socket
 import struct
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from fcntl import ioctl
@@ -14,6 +16,8 @@ import pytest
 from replaylab import rtnl_send
 from replaylab.lab import INDEX, Changes, Lab
 from replaylab.space import Space
+
+import routenotify
 
 pytestmark = pytest.mark.kernel
 
@@ -590,3 +594,46 @@ def test_once_a_route_too_large_for_dumps_is_gone_they_count_again(lab: Lab) -> 
     changes = lab.after("link set v0 down")
 
     assert changes.of("20.0.0.0/24") == deleted("link-down", "10.0.0.10", V0)
+
+
+# Questions while the table moves ---------------------------------------------
+
+
+def routes6(action: str, network: str, count: int) -> list[bytes]:
+    """A message for each of many /64 inside a /48."""
+    first = ipaddress.IPv6Network(network).network_address
+    return [
+        rtnl_send.message(
+            action, (first + (at << 64)).packed, 64, family=6, interface_index=V0
+        )
+        for at in range(count)
+    ]
+
+
+def test_complete_while_an_ipv6_table_moves_finds_what_stays(lab: Lab) -> None:
+    """A dump in many parts may lose rows then; it was believed without a doubt."""
+    over = threading.Event()
+    moving = [routes6(action, "fd10::/48", 300) for action in ("add", "del")]
+
+    def move(sender: rtnl_send.Sender) -> None:
+        while not over.is_set():
+            for messages in moving:
+                sender.send(messages)
+
+    with rtnl_send.Sender() as sender, rtnl_send.Sender() as other:
+        sender.send(routes6("add", "fd11::/48", 4000))
+        routes = [
+            route
+            for route in routenotify.routes(socket.AF_INET6)
+            if str(route.destination).startswith("fd11:")
+        ]
+        thread = threading.Thread(target=move, args=[other])
+        thread.start()
+        try:
+            for route in routes[::10]:
+                route.complete()
+        finally:
+            over.set()
+            thread.join()
+
+    assert len(routes) == 4000
