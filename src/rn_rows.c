@@ -135,34 +135,74 @@ identity_same(const struct rn_half *half, struct rn_node *a, struct rn_node *b)
                    half->width);
 }
 
-/* Does any row of the group that has its ordinal already have this one? */
-static int
-ordinal_taken(const struct rn_half *half, uint32_t group, struct rn_node *node,
-              uint16_t ordinal)
+#define ORDINALS (UINT16_MAX + 1u)
+
+/* Which ordinals are had by rows of one identity. */
+struct ordinals {
+    struct rn_node *of; /* one of them; NULL: of nobody yet */
+    uint32_t known;     /* those below are marked, the rest not initialised */
+    uint32_t least;     /* all below are taken */
+    uint64_t taken[ORDINALS / 64];
+};
+
+/* Mark the ordinals below `known` of the group's rows but for `node`. */
+static void
+ordinals_look(const struct rn_half *half, uint32_t group, struct rn_node *node,
+              struct ordinals *ordinals, uint32_t known)
 {
+    ordinals->known = known;
+    memset(ordinals->taken, 0, known / 8);
     for (uint32_t e = group; e; e = rn_node(half, e)->next_entry) {
         int announced = !(rn_node(half, e)->state & RN_NODE_PROVISIONAL);
         for (uint32_t n = e; n; n = rn_node(half, n)->next_hop) {
             struct rn_node *other = rn_node(half, n);
-            if (other != node && other->ordinal == ordinal &&
+            if (other != node && other->ordinal < known &&
                 (announced || other->state & RN_NODE_MATCHED) &&
                 identity_same(half, other, node)) {
-                return 1;
+                ordinals->taken[other->ordinal / 64u] |=
+                    UINT64_C(1) << other->ordinal % 64u;
             }
         }
     }
-    return 0;
 }
 
-static uint16_t
-ordinal_free(const struct rn_half *half, uint32_t group, struct rn_node *node)
+/* The least that is not taken; `known` if all of these are. */
+static uint32_t
+ordinals_least(struct ordinals *ordinals)
 {
-    uint16_t ordinal = 0;
+    uint32_t at = ordinals->least;
 
-    while (ordinal_taken(half, group, node, ordinal)) {
-        ordinal++;
+    while (at < ordinals->known && ordinals->taken[at / 64] & UINT64_C(1)
+                                                                  << at % 64) {
+        at++;
     }
-    return ordinal;
+    ordinals->least = at;
+    return at;
+}
+
+/* The least that no row of the group with this identity has, from now on taken.
+ * The group is gone through once for a row that has few equals, and twice for
+ * any number of equal hops in a row.  Rows beyond the last ordinal share it:
+ * linux.md says so.
+ */
+static uint16_t
+ordinal_free(const struct rn_half *half, uint32_t group, struct rn_node *node,
+             struct ordinals *ordinals)
+{
+    if (!ordinals->of || !identity_same(half, ordinals->of, node)) {
+        ordinals->of = node;
+        ordinals->least = 0;
+        ordinals_look(half, group, node, ordinals, 64);
+    }
+    if (ordinals_least(ordinals) == 64 && ordinals->known == 64) {
+        ordinals_look(half, group, node, ordinals, ORDINALS);
+    }
+    uint32_t ordinal = ordinals_least(ordinals);
+    if (ordinal == ORDINALS) {
+        return UINT16_MAX;
+    }
+    ordinals->taken[ordinal / 64] |= UINT64_C(1) << ordinal % 64;
+    return (uint16_t)ordinal;
 }
 
 /* An unmatched row of the old entries with the identity of `node`; *first gets
@@ -276,10 +316,13 @@ static void
 announce_entry(struct rn_mirror *mirror, struct rn_half *half, uint32_t group,
                uint32_t entry, int cause)
 {
+    struct ordinals ordinals;
+
+    ordinals.of = NULL; /* 8 KiB are not to be cleared for every row */
     for (uint32_t n = entry; n; n = rn_node(half, n)->next_hop) {
         struct rn_node *node = rn_node(half, n);
         if (!(node->state & RN_NODE_MATCHED)) {
-            node->ordinal = ordinal_free(half, group, node);
+            node->ordinal = ordinal_free(half, group, node, &ordinals);
             node->state |= RN_NODE_MATCHED;
             announce(mirror, half, entry, n, RN_ADD, cause);
         }

@@ -463,6 +463,46 @@ many(void)
     rn_mirror_free(mirror);
 }
 
+static uint32_t had[UINT16_MAX + 1u]; /* rows by ordinal */
+
+static void
+count_ordinal(void *self, const struct rn_record *record)
+{
+    (void)self;
+    had[record->ordinal] += record->type == RN_ADD ? 1u : UINT32_MAX;
+}
+
+/* More equal hops than there are ordinals: each is used once, the last one by
+ * all the rest.  It took the third power of their number, and never ended.
+ */
+static void
+more_equal_rows_than_ordinals(void)
+{
+    const uint32_t count = UINT16_MAX + 100u;
+    struct rn_hop *hops = calloc(count, sizeof(*hops));
+    struct rn_entry entry = {.ip_version = 4,
+                             .table = 254,
+                             .route_type = 1,
+                             .hop_count = count,
+                             .hops = hops};
+    struct rn_mirror *mirror = rn_mirror_new(count_ordinal, NULL);
+
+    for (uint32_t i = 0; i < count; i++) {
+        hops[i].if_index = 7;
+    }
+    CHECK_EQ(0, rn_mirror_added(mirror, &entry, RN_PLACE_EXCL));
+    for (uint32_t i = 0; i < UINT16_MAX; i++) {
+        CHECK_EQ(1, had[i]);
+    }
+    CHECK_EQ(100, had[UINT16_MAX]);
+    CHECK_EQ(0, rn_mirror_deleted(mirror, &entry));
+    for (uint32_t i = 0; i <= UINT16_MAX; i++) {
+        CHECK_EQ(0, had[i]);
+    }
+    rn_mirror_free(mirror);
+    free(hops);
+}
+
 int
 main(void)
 {
@@ -476,5 +516,6 @@ main(void)
     CHECK(emitted > 10000);
     every_allocation_fails_once();
     many();
+    more_equal_rows_than_ordinals();
     return 0;
 }
