@@ -205,17 +205,28 @@ ordinal_free(const struct rn_half *half, uint32_t group, struct rn_node *node,
     return (uint16_t)ordinal;
 }
 
-/* An unmatched row of the old entries with the identity of `node`; *first gets
- * its entry.
+/* Is the same said of both, run-time state aside? */
+static int
+attributes_same(const struct rn_node *a, const struct rn_node *b)
+{
+    return a->attrs == b->attrs && a->protocol == b->protocol &&
+           a->route_type == b->route_type && a->scope == b->scope &&
+           a->nexthop_id == b->nexthop_id;
+}
+
+/* An unmatched row of the old entries with the identity of `node`, and its
+ * attributes if `alike`; *first gets its entry.
  */
 static uint32_t
 old_row(const struct rn_half *half, uint32_t old, struct rn_node *node,
-        uint32_t *first)
+        int alike, uint32_t *first)
 {
     for (uint32_t e = old; e; e = rn_node(half, e)->next_entry) {
         for (uint32_t n = e; n; n = rn_node(half, n)->next_hop) {
-            if (!(rn_node(half, n)->state & RN_NODE_MATCHED) &&
-                identity_same(half, rn_node(half, n), node)) {
+            const struct rn_node *other = rn_node(half, n);
+            if (!(other->state & RN_NODE_MATCHED) &&
+                identity_same(half, rn_node(half, n), node) &&
+                (!alike || attributes_same(other, node))) {
                 *first = e;
                 return n;
             }
@@ -288,17 +299,20 @@ announce_change(struct rn_mirror *mirror, const struct rn_half *half,
     mirror->emit(mirror->self, &record);
 }
 
-/* Pair the new entry's rows with old ones of the same identity, and announce
- * those that differ while it is still known how they were.
+/* Pair the new entry's rows with old ones of the same identity (and attributes
+ * if `alike`), and announce those that differ while it is still known how they
+ * were.
  */
 static void
 match_rows(struct rn_mirror *mirror, const struct rn_half *half,
-           uint32_t entry, uint32_t old, int cause)
+           uint32_t entry, uint32_t old, int alike, int cause)
 {
     for (uint32_t n = entry; n; n = rn_node(half, n)->next_hop) {
         struct rn_node *node = rn_node(half, n);
         uint32_t first;
-        uint32_t o = old_row(half, old, node, &first);
+        uint32_t o = node->state & RN_NODE_MATCHED
+                         ? RN_NIL
+                         : old_row(half, old, node, alike, &first);
         if (o) {
             const uint32_t entries[2] = {first, entry};
             node->ordinal = rn_node(half, o)->ordinal;
@@ -370,9 +384,12 @@ rn_rows_change(struct rn_mirror *mirror, struct rn_half *half, uint32_t *link,
     const uint32_t group = *link;
     uint32_t e;
 
-    for (e = old ? group : RN_NIL; e; e = rn_node(half, e)->next_entry) {
-        if (provisional(half, e)) {
-            match_rows(mirror, half, e, old, cause_new);
+    /* Rows that stayed as they were keep their ordinals, whatever their place. */
+    for (int alike = 1; old && alike >= 0; alike--) {
+        for (e = group; e; e = rn_node(half, e)->next_entry) {
+            if (provisional(half, e)) {
+                match_rows(mirror, half, e, old, alike, cause_new);
+            }
         }
     }
     rn_rows_removed(mirror, half, old, cause_old);

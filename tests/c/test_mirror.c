@@ -503,6 +503,43 @@ more_equal_rows_than_ordinals(void)
     free(hops);
 }
 
+/* A row that stays keeps its ordinal though the one before it goes: siblings
+ * that differ in their encapsulation alone.  The first one's was given to it.
+ */
+static void
+an_ordinal_is_for_life(void)
+{
+    struct truth_entry t = {.entry = {.ip_version = 6,
+                                      .prefix_length = 16,
+                                      .table = 254,
+                                      .metric = 1024,
+                                      .route_type = 1,
+                                      .hop_count = 1}};
+    struct truth_entry both;
+    struct rn_mirror *mirror;
+
+    start();
+    mirror = rn_mirror_new(consume, NULL);
+    t.hops[0] = (struct rn_hop){
+        .gateway = {0xfe, 0x80}, .gateway_version = 6, .if_index = 2};
+    t.hops[0].encap = 100;
+    CHECK_EQ(0, rn_mirror_added(mirror, entry_of(&t), RN_PLACE_CREATE));
+    both = t;
+    both.entry.hop_count = 2;
+    both.hops[1] = t.hops[0];
+    both.hops[0].encap = 200; /* the new one comes first in the message */
+    CHECK_EQ(0, rn_mirror_added(mirror, entry_of(&both), RN_PLACE_APPEND));
+    CHECK_EQ(2, row_count);
+
+    uint64_t before = emitted;
+    CHECK_EQ(0, rn_mirror_deleted(mirror, entry_of(&t)));
+    CHECK_EQ(before + 1, emitted); /* a DELETE */
+    CHECK_EQ(1, row_count);
+    CHECK_EQ(1, rows[0].ordinal);
+    check_consumed(mirror);
+    rn_mirror_free(mirror);
+}
+
 int
 main(void)
 {
@@ -517,5 +554,6 @@ main(void)
     every_allocation_fails_once();
     many();
     more_equal_rows_than_ordinals();
+    an_ordinal_is_for_life();
     return 0;
 }
