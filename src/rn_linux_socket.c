@@ -9,7 +9,6 @@
 #include <linux/sock_diag.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -125,7 +124,15 @@ rn_linux_socket(int netns_fd, struct rn_fail *fail)
     return errand.fd;
 }
 
-/* One small exchange read with a large buffer. */
+static int
+take_any(void *self, struct nlmsghdr *header)
+{
+    (void)self;
+    (void)header;
+    return 1;
+}
+
+/* One small exchange, whose answer is read with a large buffer. */
 static int
 prime(int fd, struct rn_fail *fail)
 {
@@ -133,29 +140,19 @@ prime(int fd, struct rn_fail *fail)
         struct nlmsghdr header;
         struct ifinfomsg link;
     } request = {
-        .header = {.nlmsg_len = sizeof(request),
-                   .nlmsg_type = RTM_GETLINK,
-                   .nlmsg_flags = NLM_F_REQUEST},
+        .header = {.nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST},
         .link = {.ifi_index = 1},
     };
-    unsigned char *answer = malloc(RN_DATAGRAM);
-    ssize_t n = -1;
+    struct rn_exchange exchange = {
+        .fd = fd,
+        .request = &request,
+        .size = sizeof(request),
+        .call = "send(RTM_GETLINK)",
+        .read_call = "recv(RTM_GETLINK)",
+        .each = take_any,
+    };
 
-    if (!answer) {
-        return rn_linux_fail_as(fail, ENOMEM, "malloc");
-    }
-    if (send(fd, &request, sizeof(request), 0) < 0) {
-        rn_linux_fail(fail, "send(RTM_GETLINK)");
-    } else {
-        do {
-            n = recv(fd, answer, RN_DATAGRAM, 0);
-        } while (n < 0 && errno == EINTR);
-        if (n < 0) {
-            rn_linux_fail(fail, "recv(RTM_GETLINK)");
-        }
-    }
-    free(answer);
-    return n < 0 ? -1 : 0;
+    return rn_linux_exchange(&exchange, fail) < 0 ? -1 : 0;
 }
 
 int
@@ -169,7 +166,6 @@ rn_linux_request_socket(int netns_fd, struct rn_fail *fail)
     }
     /* Before Linux 4.20 there is no strict checking, and no need of it. */
     (void)setsockopt(fd, SOL_NETLINK, WIRE_GET_STRICT_CHK, &on, sizeof(on));
-    /* A request is answered within send(): the answer is there at once. */
     if (prime(fd, fail) < 0) {
         close(fd);
         return -1;
