@@ -55,7 +55,9 @@ rn_linux_request_socket(int netns_fd, struct rn_fail *fail);
 int
 rn_linux_event_socket(int netns_fd, uint32_t rcvbuf, struct rn_fail *fail);
 
-/* Grow the receive buffer as far as the system lets us; the effective size. */
+/* Set the receive buffer, as far as the system lets us: asked for more it never
+ * becomes less.  Return: the effective size.
+ */
 uint32_t
 rn_linux_rcvbuf(int fd, uint32_t bytes);
 

@@ -173,20 +173,49 @@ rn_linux_request_socket(int netns_fd, struct rn_fail *fail)
     return fd;
 }
 
+static uint32_t
+buffer_of(int fd)
+{
+    int size = 0;
+    socklen_t length = sizeof(size);
+
+    return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &length) < 0
+               ? 0
+               : (uint32_t)size;
+}
+
+/* What the kernel grants without a privilege (net.core.rmem_max limits it) may
+ * be less than the socket got with one: it is found out on another socket.
+ */
+static void
+set_without_force(int fd, int size)
+{
+    struct rn_fail ignored;
+    const uint32_t now = buffer_of(fd);
+    const int smaller = (uint32_t)size <= now / 2; /* the kernel doubles it */
+    int scratch = smaller ? -1 : socket_here(&ignored);
+
+    if (scratch >= 0) {
+        (void)setsockopt(scratch, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    }
+    if (smaller || (scratch >= 0 && buffer_of(scratch) > now)) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    }
+    if (scratch >= 0) {
+        close(scratch);
+    }
+}
+
 uint32_t
 rn_linux_rcvbuf(int fd, uint32_t bytes)
 {
     int size = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
-    socklen_t length = sizeof(size);
 
-    /* FORCE wants CAP_NET_ADMIN; else the kernel caps at net.core.rmem_max. */
+    /* FORCE wants CAP_NET_ADMIN. */
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+        set_without_force(fd, size);
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &length) < 0) {
-        return 0;
-    }
-    return (uint32_t)size;
+    return buffer_of(fd);
 }
 
 static int

@@ -66,11 +66,12 @@ ERRORS = {
 # How an error names the calls that have another name there.
 NAMED = {"syscall": "pidfd_open", "fstat": "stat", "recvfrom": "recv"}
 
-# A site that is reached only when another call, of the same function, has failed.
+# A site that is reached only when another call, of the function that is named, has
+# failed; and how many lines behind that it may stand.
 BEHIND = {
-    ("rn_linux_rcvbuf", "setsockopt"): ("setsockopt", errno.EPERM),
-    ("read_answer", "poll"): ("recvfrom", errno.EAGAIN),
-    ("rn_wake_clear", "read"): ("read", errno.EAGAIN),
+    ("rn_linux_rcvbuf", "setsockopt"): ("setsockopt", errno.EPERM, range(-30, 0)),
+    ("read_answer", "poll"): ("recvfrom", errno.EAGAIN, range(1, 12)),
+    ("rn_wake_clear", "read"): ("read", errno.EAGAIN, range(1, 12)),
 }
 # Where the answers to a question are read.
 READ = ("rn_linux_request.c", "recvfrom")
@@ -341,13 +342,13 @@ def check_error(site: faultlab.Site, number: int, error: BaseException | None) -
 
 def behind(site: faultlab.Site) -> Iterator[tuple[faultlab.Site, int]]:
     """The call before it that has to fail, too."""
-    for (function, call), (other, number) in BEHIND.items():
+    for (function, call), (other, number, lines) in BEHIND.items():
         for first in SITES:
             if (
                 (first.function, first.call) == (function, other)
                 and site.call == call
                 and site.file == first.file
-                and 0 < site.line - first.line < 12
+                and site.line - first.line in lines
             ):
                 yield first, number
 

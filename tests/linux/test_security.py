@@ -98,6 +98,28 @@ def test_watching_needs_no_privilege(netns):
     os.close(ready)
 
 
+def test_buffer_when_privileges_are_dropped_then_it_stays_as_large(netns):
+    """A later monitor that asks for more does not cut it to what it may have."""
+    if not _is_root_of_the_machine():
+        pytest.skip("needs a privilege to drop")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with routenotify.RouteMonitor(rcvbuf=24 << 20) as first:
+                before = first.stats.rcvbuf
+                os.setgroups([])
+                os.setresgid(NOBODY, NOBODY, NOBODY)
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+                with routenotify.RouteMonitor(rcvbuf=64 << 20) as second:
+                    after = first.stats.rcvbuf, second.stats.rcvbuf
+            status = 0 if after == (before, before) and before >= 24 << 20 else 2
+        finally:
+            os._exit(status)
+
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def test_netns_opens_no_more_than_the_caller_may(netns):
     """`netns=` is an open() and a setns() of the caller's: no privilege is lent."""
     if not _is_root_of_the_machine():
