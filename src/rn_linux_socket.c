@@ -9,9 +9,11 @@
 #include <linux/sock_diag.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -265,15 +267,32 @@ rn_linux_drops(int fd)
     return info[WIRE_MEMINFO_DROPS];
 }
 
+/* Of the calling thread; /proc/thread-self came with Linux 3.17. */
+static int
+stat_own_namespace(struct stat *info)
+{
+    char path[64];
+
+    if (stat("/proc/thread-self/ns/net", info) == 0) {
+        return 0;
+    }
+    long thread = (syscall)(SYS_gettid); /* cannot fail: nor in tests/faults */
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%ld/ns/net", thread);
+    return stat(path, info);
+}
+
 int
 rn_linux_namespace(int netns_fd, dev_t *dev, ino_t *ino, struct rn_fail *fail)
 {
     struct stat info;
-    int failed = netns_fd >= 0 ? fstat(netns_fd, &info)
-                               : stat("/proc/thread-self/ns/net", &info);
 
-    if (failed) {
-        return rn_linux_fail(fail, "stat(/proc/thread-self/ns/net)");
+    if (netns_fd >= 0 && fstat(netns_fd, &info) < 0) {
+        return rn_linux_fail(fail, "fstat(netns)");
+    }
+    if (netns_fd < 0 && stat_own_namespace(&info) < 0) {
+        return rn_linux_fail(
+            fail, "stat(/proc/self/task/TID/ns/net), which needs a mounted "
+                  "/proc");
     }
     *dev = info.st_dev;
     *ino = info.st_ino;
