@@ -298,6 +298,12 @@ rn_linux_mark(struct rn_source *source, enum rn_type type, int cause);
 void
 rn_linux_mark_one(struct rn_notify *notify, enum rn_type type, int cause);
 
+/* rn_linux_leave - notify, if it still is a subscriber, is none any more: nothing
+ * is emitted to it, and what it alone wanted is forgotten.
+ */
+void
+rn_linux_leave(struct rn_source *source, struct rn_notify *notify);
+
 /* The table as it is, to one. */
 void
 rn_linux_tell_table(struct rn_notify *notify, int cause);

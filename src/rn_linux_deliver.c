@@ -39,6 +39,21 @@ rn_linux_emit(void *self, const struct rn_record *record)
 }
 
 void
+rn_linux_leave(struct rn_source *source, struct rn_notify *notify)
+{
+    struct rn_notify **link = &source->subscribers;
+
+    while (*link && *link != notify) {
+        link = &(*link)->next;
+    }
+    if (*link) {
+        *link = notify->next;
+        rn_linux_watch_detach(source, notify);
+        rn_linux_interest_drop(source, notify->config.filter);
+    }
+}
+
+void
 rn_linux_mark_one(struct rn_notify *notify, enum rn_type type, int cause)
 {
     const struct rn_record record = {

@@ -167,7 +167,7 @@ rn_linux_watch_read(struct rn_source *source)
     }
     struct rn_notify *notify = event.data.ptr;
     if (!notify->watch_name[0] || name_gone(notify)) {
-        rn_linux_watch_detach(source, notify);
+        rn_linux_leave(source, notify);
         notify->sink.end(notify->sink.self, RN_ERROR_FILE_NOT_FOUND,
                          "the network namespace was removed");
     }
