@@ -183,6 +183,7 @@ struct rn_notify {
     struct rn_config config;
     int stale;    /* its sink lost pending state: send the table again */
     int watch_fd; /* pidfd or inotify of the namespace's name, -1 */
+    int watch_directory;         /* where the name is; -1: a pidfd */
     char watch_name[256];        /* what in its directory; empty: a pidfd */
     int forked;                  /* set in the child of a fork */
     struct rn_notify *next_open; /* the registry's list, under its mutex */

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,13 @@ watch_directory(struct rn_notify *notify, const char *path,
     (void)snprintf(notify->watch_name, sizeof(notify->watch_name), "%s",
                    slash ? slash + 1 : path);
     int failed = watch_names(notify, slash ? directory : ".", fail);
+    if (!failed && notify->watch_fd >= 0) {
+        notify->watch_directory =
+            open(slash ? directory : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        failed = notify->watch_directory < 0
+                     ? rn_linux_fail(fail, "open(directory of netns)")
+                     : 0;
+    }
     free(directory);
     return failed;
 }
@@ -113,7 +121,10 @@ rn_linux_unwatch(struct rn_notify *notify)
     if (notify->watch_fd >= 0) {
         close(notify->watch_fd); /* which takes it out of the epoll set too */
     }
-    notify->watch_fd = -1;
+    if (notify->watch_directory >= 0) {
+        close(notify->watch_directory);
+    }
+    notify->watch_fd = notify->watch_directory = -1;
 }
 
 int
@@ -138,9 +149,21 @@ rn_linux_watch_detach(struct rn_source *source, struct rn_notify *notify)
     }
 }
 
-/* Does one of the directory's news name the namespace? */
+/* News of the directory were lost: does the name stand for the namespace yet? */
 static int
-name_gone(const struct rn_notify *notify)
+name_missing(const struct rn_source *source, const struct rn_notify *notify)
+{
+    struct stat named;
+
+    if (fstatat(notify->watch_directory, notify->watch_name, &named, 0) < 0) {
+        return errno == ENOENT;
+    }
+    return named.st_dev != source->dev || named.st_ino != source->ino;
+}
+
+/* Does one of the directory's news say that the name is gone? */
+static int
+name_gone(const struct rn_source *source, const struct rn_notify *notify)
 {
     _Alignas(struct inotify_event) char buffer[4096];
     ssize_t n = read(notify->watch_fd, buffer, sizeof(buffer));
@@ -149,8 +172,9 @@ name_gone(const struct rn_notify *notify)
     for (ssize_t at = 0; at < n;
          at += (ssize_t)(sizeof(*event) + event->len)) {
         event = (const struct inotify_event *)(void *)(buffer + at);
-        if (event->mask & (IN_DELETE_SELF | IN_IGNORED | IN_Q_OVERFLOW) ||
-            (event->len && !strcmp(event->name, notify->watch_name))) {
+        if (event->mask & (IN_DELETE_SELF | IN_IGNORED) ||
+            (event->len && !strcmp(event->name, notify->watch_name)) ||
+            (event->mask & IN_Q_OVERFLOW && name_missing(source, notify))) {
             return 1;
         }
     }
@@ -166,7 +190,7 @@ rn_linux_watch_read(struct rn_source *source)
         return;
     }
     struct rn_notify *notify = event.data.ptr;
-    if (!notify->watch_name[0] || name_gone(notify)) {
+    if (!notify->watch_name[0] || name_gone(source, notify)) {
         rn_linux_leave(source, notify);
         notify->sink.end(notify->sink.self, RN_ERROR_FILE_NOT_FOUND,
                          "the network namespace was removed");

@@ -76,7 +76,9 @@ rn_fault_free(void *block);
                 rn_fault_made(name(old, size), rn_new_); \
             }))
 
-/* What fails tells it by what it returns, by errno, or by both. */
+/* What fails tells it by what it returns, by errno, or by both.  Not here:
+ * fstatat(), for which thousands of events would have to be lost.
+ */
 #define socket(...) RN_CALL(socket, __VA_ARGS__)
 #define setns(...) RN_CALL(setns, __VA_ARGS__)
 #define bind(...) RN_CALL(bind, __VA_ARGS__)

@@ -57,6 +57,7 @@ ERRORS = {
     "syscall": (errno.EMFILE, errno.ENOSYS),
     "stat": (errno.ENOENT,),
     "fstat": (errno.ENOMEM,),
+    "open": (errno.EMFILE,),
     "read": (errno.EINTR, errno.EAGAIN),
     "write": (errno.EINTR,),
     "fcntl": (errno.EMFILE,),

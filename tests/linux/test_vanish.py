@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
 
 import pytest
+import rnlab
 
 import routenotify
 
@@ -90,3 +95,64 @@ def test_monitor_that_ended_is_told_no_more(holder, tmp_path):
 
         assert 0 == by_path.stats.received
         assert [] == by_path.drain()
+
+
+WATCHER = """
+    import os, select, sys, routenotify
+
+    def notifier():
+        for name in os.listdir("/proc/self/fd"):
+            path = f"/proc/self/fd/{name}"
+            if os.path.islink(path) and "inotify" in os.readlink(path):
+                return int(name)
+
+    with routenotify.RouteMonitor(netns=sys.argv[1]) as monitor:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        while select.select([notifier()], [], [], 0)[0]:
+            pass
+        print("read", flush=True)
+        try:
+            while str(monitor.get(10).destination) != "192.0.2.0/24":
+                pass
+            print("closed" if monitor.closed else "open")
+        except routenotify.MonitorClosed as error:
+            print(error.call)
+"""
+
+
+@pytest.mark.parametrize("lost", ["others", "its own"])
+def test_monitor_when_news_of_names_are_lost_then_it_looks(netns, tmp_path, lost):
+    """Many names that go at once are no sign that this one went; it was closed."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if limit > 1 << 17:
+        pytest.skip(f"{limit} events are many to lose")
+    name = tmp_path / "blue"
+    name.symlink_to(netns.path)
+    watcher = netns.popen(
+        [sys.executable, "-P", "-c", textwrap.dedent(WATCHER), str(name)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert "ready\n" == watcher.stdout.readline()
+    watcher.send_signal(signal.SIGSTOP)
+    status = Path(f"/proc/{watcher.pid}/status")
+    rnlab.wait_for(lambda: "State:\tT" in status.read_text(), what="stopped")
+    for number in range(limit + 10):
+        (tmp_path / str(number)).touch()
+        (tmp_path / str(number)).unlink()
+    if lost == "its own":
+        name.unlink()
+    watcher.send_signal(signal.SIGCONT)
+    watcher.stdin.write("\n")
+    watcher.stdin.flush()
+    assert "read\n" == watcher.stdout.readline()
+    if lost == "others":
+        netns.ip("route add 192.0.2.0/24 dev lo")
+
+    assert watcher.stdout.readline() == (
+        "open\n" if lost == "others" else "the network namespace was removed\n"
+    )
+    assert 0 == watcher.wait(30)
