@@ -321,9 +321,9 @@ class RouteFilter:
     def explain(self) -> str:
         """What of it the kernel decides and what C does, for people.
 
-        Nothing is decided in Python. The kernel is given tables, and IPv4
-        destinations up to 64 prefixes, as a program of classic BPF, where a row
-        they exclude cannot match whatever the rest says. The union with the
+        Nothing is decided in Python. The kernel is given tables, and the addresses
+        of IPv4 destinations up to 64 prefixes, as a program of classic BPF, where
+        a row they exclude cannot match whatever the rest says. The union with the
         filters of the process's other monitors of the namespace counts: while
         one of them has none, the kernel drops nothing.
         """
@@ -346,7 +346,7 @@ class RouteFilter:
             lines.append(f"in the kernel: nothing ({_why_not(terms)})")
         only = [term for term in terms if not term.whole()]
         lines.append("in C, before a change is queued: all of it, and only there:")
-        lines += [f"    {term.name}: {_summary(term.values)}" for term in only]
+        lines += [f"    {term.rest()}" for term in only]
         if not only:
             lines[-1] = "in C, before a change is queued: the same again"
         return "\n".join(lines)
@@ -366,17 +366,24 @@ class _Term(NamedTuple):
 
     def whole(self) -> bool:
         """Whether the kernel decides all that it says."""
-        if self.name == "tables":
-            return self.bits & _DECIDES == _DECIDES
-        return bool(self.bits & _IPV4) and all(v.version == 4 for v in self.values)
+        return self.name == "tables" and self.bits & _DECIDES == _DECIDES
 
     def kernel(self) -> str:
         """What the kernel knows of it."""
         if self.name != "tables":
             four = tuple(value for value in self.values if value.version == 4)
-            return f"{self.name}: {_summary(four)} (IPv4)"
+            return f"{self.name}: {_summary(four)} (IPv4, by address)"
         family = {_IPV4: " (IPv4)", _IPV6: " (IPv6)"}.get(self.bits & _DECIDES, "")
         return f"{self.name}: {_summary(self.values)}{family}"
+
+    def rest(self) -> str:
+        """What C alone knows of it."""
+        lengths = (
+            self.name in DESTINATIONS
+            and self.bits & _IPV4
+            and all(value.version == 4 for value in self.values)
+        )
+        return f"{self.name}: {_summary(self.values)}{' (length)' if lengths else ''}"
 
 
 def _summary(values: Values) -> str:

@@ -187,10 +187,10 @@ rn_filter_keep(const struct rn_filter *filter, struct rn_rows *rows)
 
 int
 rn_filter_holds(const struct rn_filter_node *node,
-                const struct rn_filter_key *key)
+                const struct rn_filter_key *key, int every)
 {
     return node->op == RN_FILTER_TABLE
                ? has_number(node, key->table)
-               : has_destination(node, key->ip_version, key->destination,
-                                 key->prefix_length);
+               : rn_prefixes_hold(&node->prefixes[0], node->op,
+                                  key->destination, every);
 }

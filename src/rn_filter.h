@@ -112,17 +112,20 @@ void
 rn_filter_keep(const struct rn_filter *filter, struct rn_rows *rows);
 
 /* What a row has in common with all rows of its group (see rn_store.h), which
- * is what may be filtered before the mirror: it orders rows within groups.
+ * is what may be filtered before the mirror: it orders rows within groups.  And
+ * with the groups of other lengths at its address: the kernel keeps them in one
+ * leaf (net/ipv4/fib_trie.c), and a dump that goes on within a leaf counts how
+ * many it has told, so that it is exact only if all news of the leaf are known.
  */
 struct rn_filter_key {
     int ip_version;
-    int prefix_length;
     uint32_t table;
-    const uint8_t *destination; /* 4 or 16 bytes */
+    const uint8_t
+        *destination; /* 4 or 16 bytes; its length is not looked at */
 };
 
 /* rn_filter_interest - can any row with this key match?  0: certainly not.
- * Looks at tables, and at IPv4 destinations unless they are too many for the
+ * Looks at tables, and at addresses of IPv4 destinations unless they are too many for the
  * kernel; all that it cannot tell counts as "can".  IPv6 destinations are not
  * looked at: a dump of IPv6 that goes on while routes change is exact only if
  * it is known that none did (rn_linux_compare.c).
@@ -143,10 +146,12 @@ rn_filter_used(const struct rn_filter *filter, uint8_t *used);
 int64_t
 rn_filter_only_table(const struct rn_filter *filter);
 
-/* rn_filter_holds - is a term of tables or destinations true for the key? */
+/* rn_filter_holds - is a term of tables or IPv4 destinations true for the key,
+ * for every length that a route to its address may have, or for any?
+ */
 int
 rn_filter_holds(const struct rn_filter_node *node,
-                const struct rn_filter_key *key);
+                const struct rn_filter_key *key, int every);
 
 /* rn_filter_known - what a term (negated: its opposite) says of all rows of a
  * family: 0 no, 1 yes or that it cannot tell, -1: that depends on the key.
@@ -173,6 +178,20 @@ rn_prefix_of(int ip_version, const uint8_t *address, int length);
 /* Sort, and drop what says nothing new under this operator. */
 void
 rn_prefixes_settle(struct rn_prefixes *set, enum rn_filter_op op);
+
+/* rn_prefixes_hold - is the route to an IPv4 address in the set, by this operator,
+ * whichever of the lengths it may have (every), or with one of them?
+ * Every: what only several members say together is not seen.
+ */
+int
+rn_prefixes_hold(const struct rn_prefixes *set, enum rn_filter_op op,
+                 const uint8_t address[4], int every);
+
+/* rn_prefixes_decide - is there an address of which rn_prefixes_hold() says that
+ * every length is in the set?
+ */
+int
+rn_prefixes_decide(const struct rn_prefixes *set, enum rn_filter_op op);
 
 /* Is `route` in the set, by this operator? */
 int

@@ -23,7 +23,13 @@ rn_filter_known(const struct rn_filter_node *node, int negated, int ip_version)
     if (empty(node, ip_version)) {
         return negated;
     }
-    return node->op != RN_FILTER_TABLE && ip_version == 6 ? 1 : -1;
+    if (node->op == RN_FILTER_TABLE) {
+        return -1;
+    }
+    return ip_version == 6 || (negated && !rn_prefixes_decide(
+                                              &node->prefixes[0], node->op))
+               ? 1
+               : -1;
 }
 
 /* Is the tree at `at` a connective, and then "any" (1) or "all" (0)? */
@@ -67,7 +73,7 @@ says(const struct rn_filter_node *node, int negated,
 {
     int known = rn_filter_known(node, negated, key->ip_version);
 
-    return known >= 0 ? known : rn_filter_holds(node, key) != negated;
+    return known >= 0 ? known : rn_filter_holds(node, key, negated) != negated;
 }
 
 static int

@@ -138,3 +138,55 @@ rn_prefixes_match(const struct rn_prefixes *set, enum rn_filter_op op,
     }
     return at < set->count && compare(&set->all[at], &route) == 0;
 }
+
+/* The shortest prefix that has this address, for it has no bits beyond. */
+static struct rn_prefix
+shortest(struct rn_prefix route)
+{
+    while (route.length > 0 &&
+           (route.high & mask(route.length - 1)) == route.high) {
+        route.length--;
+    }
+    return route;
+}
+
+static int
+hold(const struct rn_prefixes *set, enum rn_filter_op op,
+     struct rn_prefix longest, int every)
+{
+    const struct rn_prefix least = shortest(longest);
+
+    if (op == RN_FILTER_INSIDE) {
+        return rn_prefixes_match(set, op, every ? least : longest);
+    }
+    if (op == RN_FILTER_COVERING) {
+        return rn_prefixes_match(set, op, every ? longest : least);
+    }
+    uint32_t at = position(set, &least);
+    return at < set->count && set->all[at].high == longest.high &&
+           (!every || least.length == longest.length);
+}
+
+int
+rn_prefixes_hold(const struct rn_prefixes *set, enum rn_filter_op op,
+                 const uint8_t address[4], int every)
+{
+    return hold(set, op, rn_prefix_of(4, address, 32), every);
+}
+
+/* If any address in a member is one, then the last. */
+int
+rn_prefixes_decide(const struct rn_prefixes *set, enum rn_filter_op op)
+{
+    int decide = 0;
+
+    for (uint32_t i = 0; i < set->count && !decide; i++) {
+        struct rn_prefix last = set->all[i];
+        if (op == RN_FILTER_INSIDE) {
+            last.high |= mask(32) & ~mask(last.length);
+        }
+        last.length = 32;
+        decide = hold(set, op, last, 1);
+    }
+    return decide;
+}

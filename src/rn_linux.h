@@ -271,8 +271,8 @@ static inline int
 rn_linux_wants_entry(const struct rn_source *source,
                      const struct rn_entry *entry)
 {
-    const struct rn_filter_key key = {entry->ip_version, entry->prefix_length,
-                                      entry->table, entry->destination};
+    const struct rn_filter_key key = {entry->ip_version, entry->table,
+                                      entry->destination};
 
     return rn_linux_wants(source, &key);
 }

@@ -28,7 +28,7 @@ static_assert(sizeof(struct rn_instruction) == sizeof(struct sock_filter) &&
 #define AT_ATTRIBUTES (NLMSG_HDRLEN + sizeof(struct rtmsg))
 
 /* Cells of the program's memory. */
-enum cell { CELL_TABLE, CELL_DESTINATION, CELL_LENGTH, CELL_SHIFT };
+enum cell { CELL_TABLE, CELL_DESTINATION, CELL_BELOW };
 
 /* Where to go; the program's ends have labels of their own. */
 enum { ACCEPT, DROP, FIRST_LABEL };
@@ -159,6 +159,19 @@ load_table(struct code *code)
     store_cell(code, CELL_TABLE);
 }
 
+/* CELL_BELOW: the bits below the address's lowest one, all of them for 0. */
+static void
+store_below(struct code *code)
+{
+    load_cell(code, CELL_DESTINATION);
+    emit_plain(code, BPF_ALU | BPF_XOR | BPF_K, UINT32_MAX);
+    emit_plain(code, BPF_MISC | BPF_TAX, 0);
+    load_cell(code, CELL_DESTINATION);
+    emit_plain(code, BPF_ALU | BPF_SUB | BPF_K, 1);
+    emit_plain(code, BPF_ALU | BPF_AND | BPF_X, 0);
+    store_cell(code, CELL_BELOW);
+}
+
 static void
 load_destination(struct code *code)
 {
@@ -167,87 +180,86 @@ load_destination(struct code *code)
 
     emit_plain(code, BPF_LD | BPF_B | BPF_ABS, AT_ROUTE(rtm_dst_len));
     go_if(code, BPF_JGT, 32, ACCEPT);
-    store_cell(code, CELL_LENGTH);
-    emit_plain(code, BPF_MISC | BPF_TAX, 0);
-    load_constant(code, 32);
-    emit_plain(code, BPF_ALU | BPF_SUB | BPF_X, 0);
-    store_cell(code, CELL_SHIFT);
     load_attribute(code, RTA_DST, absent);
     go(code, done);
     label_here(code, absent);
-    load_cell(code, CELL_LENGTH);
+    emit_plain(code, BPF_LD | BPF_B | BPF_ABS, AT_ROUTE(rtm_dst_len));
     go_unless(code, BPF_JEQ, 0, ACCEPT); /* malformed */
     label_here(code, done);
     store_cell(code, CELL_DESTINATION);
+    store_below(code);
 }
 
 static void
-test_exact(struct code *code, uint32_t address, unsigned length, uint32_t yes)
+test_exact(struct code *code, uint32_t address, uint32_t yes)
 {
-    load_cell(code, CELL_LENGTH);
-    emit(code, BPF_JMP | BPF_JEQ | BPF_K, length, 0, 3);
     load_cell(code, CELL_DESTINATION);
     go_if(code, BPF_JEQ, address, yes);
 }
 
+/* every: so is the shortest prefix that the address has. */
 static void
-test_inside(struct code *code, uint32_t address, unsigned length, uint32_t yes)
+test_inside(struct code *code, uint32_t address, unsigned length, int every,
+            uint32_t yes)
 {
     uint32_t mask = length ? UINT32_MAX << (32 - length) : 0;
 
-    load_cell(code, CELL_LENGTH);
-    emit(code, BPF_JMP | BPF_JGE | BPF_K, length, 0, 4);
+    if (every) {
+        load_cell(code, CELL_BELOW);
+        emit(code, BPF_JMP | BPF_JGT | BPF_K, ~mask, 4, 0);
+    }
     load_cell(code, CELL_DESTINATION);
     emit_plain(code, BPF_ALU | BPF_AND | BPF_K, mask);
     go_if(code, BPF_JEQ, address, yes);
 }
 
-/* A shift by 32, for length 0, would be undefined: that covers everything. */
+/* They differ below the lowest bit of the destination only. */
 static void
-test_covering(struct code *code, uint32_t address, unsigned length,
-              uint32_t yes)
+test_covering(struct code *code, uint32_t address, uint32_t yes)
 {
-    load_cell(code, CELL_LENGTH);
-    emit(code, BPF_JMP | BPF_JGT | BPF_K, length, 7, 0);
-    emit(code, BPF_JMP | BPF_JEQ | BPF_K, 0, 5, 0);
     load_cell(code, CELL_DESTINATION);
     emit_plain(code, BPF_ALU | BPF_XOR | BPF_K, address);
-    emit_plain(code, BPF_LDX | BPF_MEM, CELL_SHIFT);
-    emit_plain(code, BPF_ALU | BPF_RSH | BPF_X, 0);
-    go_if(code, BPF_JEQ, 0, yes);
+    emit_plain(code, BPF_LDX | BPF_MEM, CELL_BELOW);
+    emit(code, BPF_JMP | BPF_JGT | BPF_X, 0, 1, 0);
+    go(code, yes);
 }
 
+/* rn_prefixes_hold(): `every` length that the address may have, or any. */
 static void
-test_prefixes(struct code *code, const struct rn_filter_node *node,
+test_prefixes(struct code *code, const struct rn_filter_node *node, int every,
               uint32_t yes)
 {
     for (uint32_t i = 0; i < node->prefixes[0].count; i++) {
         const struct rn_prefix *prefix = &node->prefixes[0].all[i];
         const uint32_t address = (uint32_t)(prefix->high >> 32);
+        const int whole = prefix->length == 32;
 
-        if (node->op == RN_FILTER_EXACT) {
-            test_exact(code, address, prefix->length, yes);
-        } else if (node->op == RN_FILTER_INSIDE) {
-            test_inside(code, address, prefix->length, yes);
-        } else {
-            test_covering(code, address, prefix->length, yes);
+        if (node->op == RN_FILTER_INSIDE) {
+            test_inside(code, address, prefix->length, every, yes);
+        } else if (node->op == RN_FILTER_COVERING && !every) {
+            test_covering(code, address, yes);
+        } else if (!every || (whole && (node->op == RN_FILTER_COVERING ||
+                                        address & 1))) {
+            test_exact(code, address, yes);
         }
     }
 }
 
 static void
-test_term(struct code *code, const struct rn_filter_node *node, uint32_t yes,
-          uint32_t no)
+test_term(struct code *code, const struct rn_filter_node *node, int negated,
+          uint32_t yes, uint32_t no)
 {
+    const uint32_t holds = negated ? no : yes;
+
     if (node->op != RN_FILTER_TABLE) {
-        test_prefixes(code, node, yes);
+        test_prefixes(code, node, negated, holds);
     } else {
         load_cell(code, CELL_TABLE);
         for (uint32_t i = 0; i < node->number_count; i++) {
-            go_if(code, BPF_JEQ, htonl(node->numbers[i]), yes);
+            go_if(code, BPF_JEQ, htonl(node->numbers[i]), holds);
         }
     }
-    go(code, no);
+    go(code, negated ? yes : no);
 }
 
 /* The tree at `at`, its opposite if negated, for rows of one family. */
@@ -268,7 +280,7 @@ test_tree(struct code *code, const struct rn_filter *filter, uint32_t at,
         return;
     }
     if (node->op != RN_FILTER_ALL && node->op != RN_FILTER_ANY) {
-        test_term(code, node, negated ? no : yes, negated ? yes : no);
+        test_term(code, node, negated, yes, no);
         return;
     }
     for (uint32_t child = at + 1; child < node->end;

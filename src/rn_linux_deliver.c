@@ -11,8 +11,8 @@
 static int
 concerns(const struct rn_notify *notify, const struct rn_record *row)
 {
-    const struct rn_filter_key key = {row->ip_version, row->prefix_length,
-                                      row->table, row->destination};
+    const struct rn_filter_key key = {row->ip_version, row->table,
+                                      row->destination};
 
     return !notify->config.filter ||
            rn_filter_interest(notify->config.filter, &key);

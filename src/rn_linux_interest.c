@@ -123,8 +123,8 @@ apply(struct rn_source *source)
 static int
 keep(void *self, const struct rn_record *row)
 {
-    const struct rn_filter_key key = {row->ip_version, row->prefix_length,
-                                      row->table, row->destination};
+    const struct rn_filter_key key = {row->ip_version, row->table,
+                                      row->destination};
 
     return rn_linux_wants(self, &key);
 }

@@ -246,8 +246,8 @@ expected(const struct rn_filter *filter, const struct frame *frame)
                    : -1;
     }
     const struct rn_entry *entry = &message.entry;
-    const struct rn_filter_key key = {entry->ip_version, entry->prefix_length,
-                                      entry->table, entry->destination};
+    const struct rn_filter_key key = {entry->ip_version, entry->table,
+                                      entry->destination};
     if (frame->route.rtm_table == RT_TABLE_COMPAT && entry->table == 252) {
         return -1; /* see load_table() */
     }

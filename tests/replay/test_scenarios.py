@@ -3,6 +3,7 @@
 Each test is one line of "what the kernel changes without a route message".
 """
 
+import contextlib
 import ipaddress
 import os
 import socket
@@ -637,3 +638,53 @@ def test_complete_while_an_ipv6_table_moves_finds_what_stays(lab: Lab) -> None:
             thread.join()
 
     assert len(routes) == 4000
+
+
+def routes4(action: str, length: int, count: int) -> list[bytes]:
+    """A message for each of many metrics of one address."""
+    return [
+        rtnl_send.message(action, "20.0.0.0", length, metric=at + 1, interface_index=V0)
+        for at in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "only",
+    [
+        routenotify.RouteFilter(destinations="20.0.0.0/24"),
+        routenotify.RouteFilter(covering="20.0.0.0/24"),
+        ~routenotify.RouteFilter(more_specific="20.0.0.0/28"),
+    ],
+    ids=["exact", "covering", "not inside"],
+)
+def test_filter_of_prefixes_loses_nothing_while_their_neighbours_move(
+    lab: Lab, only: routenotify.RouteFilter
+) -> None:
+    """The kernel keeps all lengths of an address in one leaf, and counts in it.
+
+    The filter's program dropped the news of the others: so a dump in several parts
+    that went on within the leaf was believed, and rows in it were told as deleted.
+    """
+    over = threading.Event()
+    moving = [routes4(action, 28, 400) for action in ("add", "del")]
+
+    def move(sender: rtnl_send.Sender) -> None:
+        while not over.is_set():
+            for messages in moving:
+                sender.send(messages)
+
+    with rtnl_send.Sender() as sender, rtnl_send.Sender() as other:
+        sender.send(routes4("add", 24, 4000))
+        with routenotify.RouteMonitor(filter=only) as monitor:
+            thread = threading.Thread(target=move, args=[other])
+            thread.start()
+            try:
+                while monitor.stats.resyncs < 50:  # comparisons
+                    with contextlib.suppress(routenotify.WaitTimeout):
+                        monitor.resync()
+            finally:
+                over.set()
+                thread.join()
+            told = [change for change in monitor.drain() if change.cause != "system"]
+
+    assert [] == told

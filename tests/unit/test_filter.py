@@ -352,10 +352,14 @@ def explained(made):
         (~RouteFilter(tables=255), "tables: 255", "the same again"),
         (RouteFilter(protocols="bgp"), "nothing", "protocols: 186"),
         (RouteFilter(interfaces="wg0"), "nothing", "interfaces: wg0"),
-        (RouteFilter(destinations="10.0.0.0/8"), "10.0.0.0/8", "the same again"),
+        (
+            RouteFilter(destinations="10.0.0.0/8"),
+            "destinations: 10.0.0.0/8 (IPv4, by address)",
+            "destinations: 10.0.0.0/8 (length)",
+        ),
         (
             RouteFilter(more_specific=["10.0.0.0/8", "fd00::/8"]),
-            "more_specific: 10.0.0.0/8 (IPv4)",
+            "more_specific: 10.0.0.0/8 (IPv4, by address)",
             "more_specific: 10.0.0.0/8, fd00::/8",
         ),
     ],
