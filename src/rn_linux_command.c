@@ -122,16 +122,7 @@ try_attach(struct rn_source *source, struct rn_command *command)
 static void
 detach(struct rn_source *source, struct rn_command *command)
 {
-    struct rn_notify **link = &source->subscribers;
-
-    while (*link && *link != command->notify) {
-        link = &(*link)->next;
-    }
-    if (*link) {
-        *link = command->notify->next;
-        rn_linux_watch_detach(source, command->notify);
-        rn_linux_interest_drop(source, command->notify->config.filter);
-    }
+    rn_linux_leave(source, command->notify);
     answer(source, command, 0);
 }
 

@@ -62,6 +62,7 @@ ERRORS = {
     "write": (errno.EINTR,),
     "fcntl": (errno.EMFILE,),
     "if_indextoname": (errno.ENXIO,),
+    "ioctl": (errno.ENODEV,),
     "pthread_create": (errno.EAGAIN,),
 }
 # How an error names the calls that have another name there.
@@ -258,6 +259,7 @@ def ask(place: Place) -> None:
     place.give_name()
     assert len(routenotify.routes()) > 3
     assert routenotify.routes(netns=place.name)[0].interface in ("lo", None)
+    assert 1 == _routenotify.interface_index("lo", netns_fd=place.other.fd)
     best = routenotify.best_route("10.1.0.9", source="10.1.0.1", interface="v0")
     assert place.index == best.interface_index
     assert best.interface in ("v0", None)
