@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import os
 import pickle
 import sys
 
@@ -102,7 +103,7 @@ def test_a_code_without_a_text_has_errnos():
     """Never an empty message."""
     error = make_error(4, "open", "", errno.EMFILE)
 
-    assert "Too many open files" in str(error)
+    assert os.strerror(errno.EMFILE) in str(error)  # musl has words of its own
 
 
 @pytest.mark.parametrize("code", [87, 8, 1168, 6])
