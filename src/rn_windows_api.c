@@ -111,3 +111,23 @@ rn_windows_api_get(struct rn_fail *fail)
     /* A failure is not remembered: the next call tries again. */
     return InitOnceExecuteOnce(&once, load, fail, NULL) ? &api : NULL;
 }
+
+DWORD
+rn_windows_table(const struct rn_windows_api *functions, ADDRESS_FAMILY family,
+                 MIB_IPFORWARD_TABLE2 **out)
+{
+    MIB_IPFORWARD_TABLE2 *table = NULL;
+    DWORD code = functions->get_ip_forward_table2(family, &table);
+
+    *out = code == NO_ERROR ? table : NULL;
+    return code == RN_ERROR_NOT_FOUND ? NO_ERROR : code;
+}
+
+void
+rn_windows_table_free(const struct rn_windows_api *functions,
+                      MIB_IPFORWARD_TABLE2 *table)
+{
+    if (table != NULL) {
+        functions->free_mib_table(table);
+    }
+}

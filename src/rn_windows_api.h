@@ -90,6 +90,18 @@ struct rn_windows_api {
 const struct rn_windows_api *
 rn_windows_api_get(struct rn_fail *fail);
 
+/* rn_windows_table - GetIpForwardTable2, whose ERROR_NOT_FOUND means that there
+ * is no route: that is no error here.  The function must be there.
+ * Return: a Win32 code; at NO_ERROR *out, NULL for no route, is freed by
+ * rn_windows_table_free.
+ */
+DWORD
+rn_windows_table(const struct rn_windows_api *functions, ADDRESS_FAMILY family,
+                 MIB_IPFORWARD_TABLE2 **out);
+void
+rn_windows_table_free(const struct rn_windows_api *functions,
+                      MIB_IPFORWARD_TABLE2 *table);
+
 /* rn_windows_fail - fill *fail.  Return: -1, for `return rn_windows_fail(...)`. */
 int
 rn_windows_fail(struct rn_fail *fail, uint32_t code, const char *call);

@@ -12,7 +12,7 @@
 #define CHUNK 64u
 
 struct comparison {
-    MIB_IPFORWARD_TABLE2 *table;
+    MIB_IPFORWARD_TABLE2 *table; /* NULL: no route */
     uint8_t cause;
     uint8_t silent;
 };
@@ -66,7 +66,7 @@ compare_row(struct rn_notify *n, const struct comparison *c,
 static void
 compare_table(struct rn_notify *n, const struct comparison *c)
 {
-    uint32_t count = c->table->NumEntries;
+    uint32_t count = c->table != NULL ? c->table->NumEntries : 0;
 
     for (uint32_t at = 0; at < count;) {
         uint32_t end = count - at > CHUNK ? at + CHUNK : count;
@@ -177,11 +177,11 @@ rn_compare(struct rn_notify *n, uint8_t cause, int silent,
     }
     (void)rn_exchange(&n->busy, 1);
     begin(n, &c);
-    code = n->api->get_ip_forward_table2(n->family, &c.table);
+    code = rn_windows_table(n->api, n->family, &c.table);
     if (code == NO_ERROR) {
         compare_table(n, &c);
         sweep(n, &c);
-        n->api->free_mib_table(c.table);
+        rn_windows_table_free(n->api, c.table);
     }
     code = finish(n, &c, code);
     (void)rn_exchange(&n->busy, 0);

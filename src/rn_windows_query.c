@@ -101,14 +101,15 @@ static struct rn_table *
 copy_table(const struct rn_windows_api *api, const MIB_IPFORWARD_TABLE2 *from)
 {
     struct metric_cache cache = {.api = api};
-    struct rn_table *table = malloc(
-        sizeof *table + (size_t)from->NumEntries * sizeof table->routes[0]);
+    ULONG count = from != NULL ? from->NumEntries : 0;
+    struct rn_table *table =
+        malloc(sizeof *table + (size_t)count * sizeof table->routes[0]);
 
     if (table == NULL) {
         return NULL;
     }
     table->count = 0;
-    for (ULONG i = 0; i < from->NumEntries; i++) {
+    for (ULONG i = 0; i < count; i++) {
         if (fill_route(&cache, &from->Table[i],
                        &table->routes[table->count]) == 0) {
             table->count++;
@@ -135,10 +136,10 @@ rn_table_get(int family, int netns_fd, struct rn_table **out,
     if (api == NULL) {
         return -1;
     }
-    code = api->get_ip_forward_table2(system_family, &table);
+    code = rn_windows_table(api, system_family, &table);
     if (code == NO_ERROR) {
         *out = copy_table(api, table);
-        api->free_mib_table(table);
+        rn_windows_table_free(api, table);
         code = *out != NULL ? NO_ERROR : RN_ERROR_NOT_ENOUGH_MEMORY;
     }
     return code == NO_ERROR ? 0 : rn_windows_fail(fail, code, call);
@@ -169,7 +170,7 @@ search_table(const struct rn_windows_api *api, const struct rn_record *record,
     DWORD code = RN_ERROR_NOT_FOUND;
 
     if (api->get_ip_forward_table2 == NULL ||
-        api->get_ip_forward_table2(AF_INET6, &table) != NO_ERROR) {
+        rn_windows_table(api, AF_INET6, &table) != NO_ERROR || table == NULL) {
         return code;
     }
     for (ULONG i = 0; i < table->NumEntries && code != NO_ERROR; i++) {
@@ -179,7 +180,7 @@ search_table(const struct rn_windows_api *api, const struct rn_record *record,
             code = NO_ERROR;
         }
     }
-    api->free_mib_table(table);
+    rn_windows_table_free(api, table);
     return code;
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "rn_check.h"
-#include "rn_windows_ledger.h"
+#include "rn_windows_notify.h"
 #include "rn_windows_row.h"
 
 #define RECORDS 65536u
@@ -18,6 +18,7 @@
 /* The double's control functions. */
 static int(WINAPI *change)(const MIB_IPFORWARD_ROW2 *row, int type);
 static void(WINAPI *table_set)(const MIB_IPFORWARD_ROW2 *rows, uint32_t n);
+static void(WINAPI *set_mode)(uint32_t bits);
 static void(WINAPI *inject)(int api, DWORD code, uint32_t count);
 static void(WINAPI *row_get)(uint32_t n, int family, MIB_IPFORWARD_ROW2 *out);
 static int(WINAPI *churn)(uint32_t count, uint32_t seed, uint32_t spread,
@@ -45,6 +46,7 @@ bind_all(void)
 
     find(dll, "rnd_change", &change);
     find(dll, "rnd_table_set", &table_set);
+    find(dll, "rnd_mode", &set_mode);
     find(dll, "rnd_inject", &inject);
     find(dll, "rnd_row_get", &row_get);
     find(dll, "rnd_churn_async", &churn);
@@ -205,6 +207,30 @@ test_lost_gets_the_table_again(int failures, int snapshot)
     CHECK_EQ(RN_CAUSE_MEMORY, c->records[end].cause);
     CHECK_EQ(301, count_type(c, RN_ADD, begin, end));
     CHECK_EQ(0, count_type(c, RN_DELETE, begin, end));
+    close_all(notify, c);
+}
+
+/* The table that is told again has no row: the telling ends all the same. */
+static void
+test_lost_when_the_last_route_went(void)
+{
+    struct collector *c = new_collector();
+    struct rn_notify *notify = open_on(c, 0);
+    MIB_IPFORWARD_ROW2 row;
+    uint32_t begin, end;
+
+    set_mode(RND_NO_TABLE);
+    add_route(0);
+    row_get(0, AF_INET, &row);
+    InterlockedExchange(&c->losing, 1);
+    CHECK(change(&row, RN_DELETE));
+    begin = wait_for(c, RN_RESYNC_BEGIN, 0);
+    end = wait_for(c, RN_RESYNC_END, begin);
+    CHECK_EQ(begin + 1, end);
+    rn_lock_producer(notify); /* the telling is over then */
+    CHECK_EQ(0, notify->retelling);
+    rn_unlock_producer(notify);
+    set_mode(0);
     close_all(notify, c);
 }
 
@@ -416,6 +442,7 @@ main(void)
     test_lost_gets_the_table_again(0, 0);
     test_lost_gets_the_table_again(0, 1);
     test_lost_gets_the_table_again(2, 0);
+    test_lost_when_the_last_route_went();
     test_losing_on_and_on_is_told_ever_later();
     test_lost_in_a_storm(seed & 0xffff);
     test_close_while_telling_again();

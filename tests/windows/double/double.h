@@ -28,6 +28,7 @@ enum {
     RND_CLOCK = 64,        /* time every call: rnd_cbtime */
     RND_EARLY = 128,       /* a change on another thread while
                              * NotifyRouteChange2 has not yet returned */
+    RND_NO_TABLE = 256,    /* a table without rows is ERROR_NOT_FOUND */
 };
 
 /* rnd_inject: which function fails. */
@@ -59,6 +60,10 @@ struct rnd_stats {
 
 extern CRITICAL_SECTION rnd_lock; /* everything below */
 extern struct rnd_stats rnd_counts;
+
+/* Whether the mode, one of those above, is on. */
+int
+rnd_is_mode(uint32_t bit);
 
 /* The error to return instead of doing anything, or 0. */
 DWORD

@@ -59,6 +59,12 @@ DllMain(HINSTANCE module, DWORD reason, void *reserved)
     return TRUE;
 }
 
+int
+rnd_is_mode(uint32_t bit)
+{
+    return (mode & bit) != 0;
+}
+
 DWORD
 rnd_injected(int api)
 {

@@ -146,6 +146,10 @@ GetIpForwardTable2(ADDRESS_FAMILY family, MIB_IPFORWARD_TABLE2 **table)
         during.armed = 0;
         (void)rnd_change(&during.row, during.type);
     }
+    if (copy->NumEntries == 0 && rnd_is_mode(RND_NO_TABLE)) {
+        FreeMibTable(copy);
+        return ERROR_NOT_FOUND;
+    }
     *table = copy;
     return NO_ERROR;
 }

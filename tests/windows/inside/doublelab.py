@@ -29,6 +29,7 @@ class Mode(enum.IntFlag):
     NULL_HANDLE = 32
     CLOCK = 64
     EARLY = 128
+    NO_TABLE = 256
 
 
 class Api(enum.IntEnum):

@@ -18,7 +18,7 @@ from doublelab import (
 
 import routenotify
 
-TABLE_CODES = [5, 8, 50, 87, 1168, 1450]
+TABLE_CODES = [5, 8, 50, 87, 1450]
 
 
 @pytest.mark.parametrize("code", TABLE_CODES)

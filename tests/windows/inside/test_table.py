@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import socket
 import time
 from collections.abc import Iterable
 
 import pytest
-from doublelab import ADD, DELETE, PARAMETER, Double, row, wait_until
+from doublelab import ADD, DELETE, PARAMETER, Double, Mode, row, wait_until
 
 import routenotify
 from routenotify import ChangeType, RouteChange
@@ -166,6 +167,38 @@ def test_resync_delivers_just_the_difference(double: Double) -> None:
     assert len(again) == 2, "nothing differs any more"
     assert stats.resyncs == 2
     assert stats.synthesised == 3 + 3
+
+
+@pytest.mark.parametrize("family", [socket.AF_UNSPEC, socket.AF_INET6])
+def test_a_table_without_routes_is_empty_not_an_error(
+    double: Double, family: int
+) -> None:
+    """Windows calls it ERROR_NOT_FOUND, which opening, too, had failed with."""
+    double.mode(Mode.NO_TABLE)
+    last = row("fd00::/8")
+
+    assert routenotify.routes(family) == []
+    with routenotify.RouteMonitor(family, snapshot=True, markers=True) as monitor:
+        assert [c.type.name for c in monitor.drain()] == ["SNAPSHOT_END"]
+        assert len(monitor.snapshot()) == 0
+        double.change(last, ADD)
+        double.change_silently(last, DELETE)
+        monitor.resync()
+
+        assert [c.type.name for c in monitor.drain()] == [
+            *("ADD", "RESYNC_BEGIN", "DELETE", "RESYNC_END"),
+        ]
+        assert len(monitor.snapshot()) == 0
+
+
+def test_a_next_hop_looked_for_in_a_table_without_routes(double: Double) -> None:
+    """It is gone: the question that takes no scope ends there."""
+    double.mode(Mode.NO_TABLE)
+    with routenotify.RouteMonitor() as monitor:
+        double.tell(row("fd00::/64", "fe80::1"), ADD)
+
+        with pytest.raises(routenotify.RouteNotFound):
+            monitor.get(5).complete()
 
 
 def test_resync_without_a_snapshot_tells_the_whole_table(double: Double) -> None:
