@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,32 @@ def test_linux_wheels_need_no_newer_glibc_than_promised():
 
     for machine in ("x86_64", "aarch64"):
         assert f'\nmanylinux-{machine}-image = "manylinux2014"' in text
+
+
+def test_the_sdist_has_what_the_wheels_are_tested_with(tmp_path):
+    """They are built from it; once it had no file below tests/."""
+    unwanted = shutil.ignore_patterns(".git", "build", "dist", "*.so", "*.egg-info")
+    shutil.copytree(ROOT, tmp_path / "source", ignore=unwanted)
+    subprocess.run(
+        [*(sys.executable, "-m", "build", "--sdist", "-o"), tmp_path, "source"],
+        cwd=tmp_path,
+        check=True,
+        timeout=100,
+    )
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        shipped = {name.partition("/")[2] for name in archive.getnames()}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    command = " ".join(settings["tool"]["cibuildwheel"]["test-command"])
+    folders = re.findall(r"\{project\}/(\S+)", command)
+    files = [
+        path.relative_to(ROOT).as_posix()
+        for folder in folders
+        for path in [*(ROOT / folder).rglob("*.py"), *(ROOT / "tests").glob("*.py")]
+    ]
+
+    assert folders
+    assert [] == [name for name in files if name not in shipped]
 
 
 def test_every_system_has_a_runner():
