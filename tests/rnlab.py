@@ -19,7 +19,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from routenotify import RouteMonitor
 
 CLONE_NEWNET = 0x40000000
 CLONE_NEWUSER = 0x10000000
@@ -361,6 +364,11 @@ class Namespace:
         for other in self._others:
             other.close()
         os.close(self.fd)
+
+
+def wait_object(monitor: RouteMonitor) -> int:
+    """What a loop waits on: the monitor's descriptor, on Windows its handle."""
+    return monitor.wait_handle if sys.platform == "win32" else monitor.fileno()
 
 
 def open_handles() -> int:

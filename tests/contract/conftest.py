@@ -26,6 +26,7 @@ class System:
         self.namespace = namespace
         namespace.veth("v0", "192.0.2.1/24", "2001:db8:ffff::1/64")
         self.interface = "v0"
+        self.source = "192.0.2.1"  # what it sends from
         self.interface_index = socket.if_nametoindex("v0")
 
     def _route(self, verb: str, destination: str, rest: str = "") -> None:
@@ -47,6 +48,11 @@ class System:
     def remove(self, destination: str) -> None:
         """Remove it."""
         self._route("del", destination)
+
+    def settle(self, *monitors: routenotify.RouteMonitor) -> None:
+        """Return when every change is queued; they were opened before the first."""
+        for monitor in monitors:
+            monitor.resync()
 
 
 @pytest.fixture

@@ -337,6 +337,7 @@ def test_initial_notification_is_the_first_change(system, open_monitor):
         first.complete()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the system filters there")
 @pytest.mark.parametrize(
     ("family", "versions"), [(socket.AF_INET, {4}), (socket.AF_INET6, {6})]
 )
@@ -393,9 +394,11 @@ def test_a_monitor_that_was_never_opened_says_so():
     """Made by __new__ alone, or by a failed __init__."""
     monitor = RouteMonitor.__new__(RouteMonitor)
 
-    for call in (monitor.poll, monitor.get, monitor.drain, monitor.fileno):
+    for call in (monitor.poll, monitor.get, monitor.drain):
         with pytest.raises(routenotify.MonitorClosed, match="never opened"):
             call()
+    with pytest.raises(routenotify.MonitorClosed, match="never opened"):
+        rnlab.wait_object(monitor)
     for call in (monitor.snapshot, monitor.resync, lambda: monitor.stats):
         with pytest.raises(routenotify.MonitorClosed, match="never opened"):
             call()
@@ -456,7 +459,8 @@ def test_resync_has_told_its_end_when_it_returns(open_monitor):
 
 def test_resync_finds_no_difference_where_there_is_none(system, open_monitor):
     """And counts itself."""
-    monitor = open_monitor()
+    monitor = open_monitor(snapshot=True)
+    monitor.drain()
     before = monitor.stats
     monitor.resync()
 
@@ -469,6 +473,7 @@ def accounted(stats):
     return stats.filtered + stats.conflated + stats.queued + stats.delivered
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the system filters there")
 def test_stats_add_up(system, open_monitor):
     """Received = filtered + conflated + queued + delivered, also when closed."""
     monitor = open_monitor(socket.AF_INET, capacity=2)

@@ -506,7 +506,7 @@ def test_the_best_route_and_source(system):
 
     assert ipaddress.ip_address("192.0.2.9") == row.NextHop
     assert system.interface_index == row.InterfaceIndex
-    assert ipaddress.ip_address("192.0.2.1") == source
+    assert ipaddress.ip_address(system.source) == source
 
 
 @pytest.mark.parametrize("family", [1, "inet", None])

@@ -72,19 +72,6 @@ def test_c(rig: lab.Rig, source: Path, linked: str) -> None:
     assert code == 0, output
 
 
-# What these take for granted is Linux; each has its Windows counterpart inside.
-LINUX_ONLY = {
-    "test_asyncio.py::test_waiting_costs_no_wake_ups": "calls fileno()",
-    "test_closing.py::test_calls_race_with_close": "calls fileno()",
-    "test_closing.py::test_ten_thousand_monitors_leave_nothing_behind": "/proc",
-    "test_closing.py::test_the_interpreter_ends_with_monitors_open"
-    "[os.kill(os.getpid(), 2)]": "a signal that ends the process at once here",
-    "test_monitor.py::test_a_family_filters_the_rest": "the system filters here",
-    "test_monitor.py::test_a_monitor_that_was_never_opened_says_so": "fileno()",
-    "test_monitor.py::test_stats_add_up": "the system filters here",
-}
-
-
 def run_pytest(
     rig: lab.Rig, package: Path, tag: str, *argv: str | Path
 ) -> tuple[int, str]:
@@ -114,7 +101,6 @@ def test_contract(
     """The same contract tests as on Linux, with the double as the system."""
     code, output = run_pytest(
         rig, packages[build], tag, "--noconftest", "-p", "contract_plugin",
-        *(f"--deselect=contract/{name}" for name in LINUX_ONLY),
         lab.ROOT / "tests" / "contract",
     )  # fmt: skip
 

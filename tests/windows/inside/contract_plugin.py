@@ -8,6 +8,8 @@ import contract_host
 import pytest
 from doublelab import ADD, DELETE, INDEX_1, PARAMETER, Double, Row, row
 
+import routenotify
+
 globals().update(contract_host.fixtures())
 
 
@@ -16,6 +18,7 @@ class WindowsSystem:
 
     interface = "Ethernet 2"
     interface_index = INDEX_1
+    source = "192.0.2.1"
 
     def __init__(self, double: Double) -> None:
         """With a table of its own."""
@@ -40,6 +43,9 @@ class WindowsSystem:
     def remove(self, destination: str) -> None:
         """Remove it."""
         assert self._double.change(self._routes.pop(destination), DELETE)
+
+    def settle(self, *monitors: routenotify.RouteMonitor) -> None:
+        """Nothing to wait for: a change has been told when it is made."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

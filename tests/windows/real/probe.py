@@ -42,6 +42,16 @@ def main() -> None:
     callback = CALLBACK(call)
     handle = wintypes.HANDLE()
     code = api.dll.NotifyRouteChange2(0, callback, None, True, ctypes.byref(handle))
+    try:
+        _observe(api, code, rows)
+    finally:
+        print("CancelMibChangeNotify2:", api.dll.CancelMibChangeNotify2(handle))
+    print("overlapping calls:", overlaps)
+
+
+def _observe(
+    api: realsystem.Iphlpapi, code: int, rows: list[tuple[int, bytes | None, int]]
+) -> None:
     before = len(rows)
     print("Windows", sys.getwindowsversion()[:3], "NotifyRouteChange2:", code)
     print("initial call before the return:", before == 1)
@@ -53,9 +63,11 @@ def main() -> None:
     for net in NETS:
         made = api.row(net, Metric=7)
         api.create(made)
-        made.Metric = 9
-        api.set(made)
-        api.delete(made)
+        try:
+            made.Metric = 9
+            api.set(made)
+        finally:
+            api.delete(made)
         print(
             "completing a deleted row:", api.dll.GetIpForwardEntry2(ctypes.byref(made))
         )
@@ -66,8 +78,6 @@ def main() -> None:
     time.sleep(2)  # what comes late is shown too
     for kind, raw, thread in rows[before:]:
         print(kind, thread, raw.hex() if raw else None)
-    print("overlapping calls:", overlaps)
-    print("CancelMibChangeNotify2:", api.dll.CancelMibChangeNotify2(handle))
 
 
 if __name__ == "__main__":

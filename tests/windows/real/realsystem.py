@@ -1,8 +1,9 @@
 """Routes of a real Windows, changed through iphlpapi itself; needs elevation.
 
-On the loopback interface and in documentation prefixes (RFC 5737, RFC 3849), so
-that no traffic of the machine is touched. Rows are made with the system's own
-InitializeIpForwardEntry, so the layout here is the one of doublelab.
+On the loopback interface. The tests here take documentation prefixes (RFC 5737,
+RFC 3849) and those of benchmarks (RFC 2544), so that no traffic of the machine is
+touched. Rows are made with the system's own InitializeIpForwardEntry, so the layout
+here is the one of doublelab.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from ctypes import wintypes
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "inside"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import rnlab
 from doublelab import Row, Sockaddr
+
+import routenotify
 
 LOOPBACK_INDEX = 1  # always, on every Windows
 
@@ -84,11 +89,13 @@ class WindowsSystem:
     """What tests/contract/conftest.py promises of a system."""
 
     interface_index = LOOPBACK_INDEX
+    source = "127.0.0.1"
 
     def __init__(self) -> None:
         """With nothing of its own in the table yet."""
         self._api = Iphlpapi()
         self._routes: dict[str, Row] = {}
+        self._made = 0
         self.interface = self._api.alias(LOOPBACK_INDEX)
 
     def add(self, destination: str, via: str | None = None) -> None:
@@ -96,6 +103,7 @@ class WindowsSystem:
         row = self._api.row(destination, via)
         self._api.create(row)
         self._routes[destination] = row
+        self._made += 1
 
     def add_many(self, destinations: list[str]) -> None:
         """Add routes through the interface as fast as they can be."""
@@ -106,10 +114,25 @@ class WindowsSystem:
         """Change an attribute, and no part of the key."""
         self._routes[destination].Metric += 1
         self._api.set(self._routes[destination])
+        self._made += 1
 
     def remove(self, destination: str) -> None:
         """Remove it."""
         self._api.delete(self._routes.pop(destination))
+        self._made += 1
+
+    def settle(self, *monitors: routenotify.RouteMonitor) -> None:
+        """Wait until all changes, each told once, have come to the monitors.
+
+        They were opened before the first change: Windows tells of a change some
+        time after it was made, also of one that the table shows already.
+        """
+        for monitor in monitors:
+            rnlab.wait_for(
+                lambda monitor=monitor: monitor.stats.received >= self._made,
+                10,
+                f"{self._made} notifications",
+            )
 
     def clear(self) -> None:
         """Remove what is left."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_initial_notification_comes_first(system: realsystem.WindowsSystem) -> N
 
 def test_snapshot_and_stream_give_the_table(system: realsystem.WindowsSystem) -> None:
     """200 routes appear and half of them go; then the table is compared."""
-    nets = [f"10.213.{n}.0/24" for n in range(200)]
+    nets = [f"198.18.{n}.0/24" for n in range(200)]
     with routenotify.RouteMonitor(socket.AF_INET, snapshot=True) as monitor:
         system.add_many(nets)
         for net in nets[::2]:
@@ -140,27 +141,34 @@ def test_open_and_close_while_routes_change(system: realsystem.WindowsSystem) ->
     """Cancel waits for the callback in flight and never hangs."""
     for n in range(100):
         monitor = routenotify.RouteMonitor(capacity=16)
-        system.add(f"10.214.{n}.0/24")
+        system.add(f"198.19.{n}.0/24")
         monitor.close()
-        system.remove(f"10.214.{n}.0/24")
+        system.remove(f"198.19.{n}.0/24")
 
 
 def test_cancel_inside_the_callback(system: realsystem.WindowsSystem) -> None:
     """Where CancelMibChangeNotify2 itself would deadlock."""
     calls = []
+    registered = threading.Event()
+    cancelled = threading.Event()
 
     def callback(
         context: list[netioapi.NotificationHandle], row: object, kind: int
     ) -> None:
         calls.append(kind)
+        assert registered.wait(10)
         netioapi.CancelMibChangeNotify2(context[0])
+        cancelled.set()
 
     context: list[netioapi.NotificationHandle] = []
     context.append(netioapi.NotifyRouteChange2(socket.AF_INET, callback, context))
+    registered.set()
     system.add(str(NET4))
-    deadline = time.monotonic() + 10
-    while not calls and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert cancelled.wait(10)
+    # Another registration tells when the next change has been announced.
+    with routenotify.RouteMonitor(socket.AF_INET) as monitor:
+        system.add("203.0.113.0/24")
+        next_of(monitor, ipaddress.ip_network("203.0.113.0/24"))
 
     assert len(calls) == 1
 
