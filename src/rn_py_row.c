@@ -212,6 +212,13 @@ prefix_text(int ip_version, const uint8_t *bytes, int prefix_length)
     return PyUnicode_FromStringAndSize(text, length);
 }
 
+/* Windows' routes differ in more than the metric, and its changes lack one. */
+static unsigned
+metric_of_key(const struct rn_record *row)
+{
+    return row->fields & RN_HAS_NO_TABLE ? 0 : (unsigned)row->metric;
+}
+
 /* Text instead of ipaddress objects: those cost 20 times as much to make. */
 PyObject *
 rn_get_key(PyObject *self, void *closure)
@@ -226,7 +233,7 @@ rn_get_key(PyObject *self, void *closure)
     return Py_BuildValue(
         "(ikNNiINIKi)", (int)row->ip_version, (unsigned long)row->table,
         prefix_text(row->ip_version, row->destination, row->prefix_length),
-        source, (int)row->tos, (unsigned)row->metric,
+        source, (int)row->tos, metric_of_key(row),
         text_or_none(row->next_hop_version, row->next_hop),
         (unsigned)row->interface_index,
         (unsigned long long)row->interface_luid, (int)row->ordinal);

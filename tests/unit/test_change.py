@@ -272,6 +272,15 @@ def test_the_key_is_the_same_for_the_same_row():
         assert base.key == change(**{name: value}).key, name
 
 
+def test_the_key_of_a_windows_route_has_no_metric():
+    """Its changes say none: a change and the entry it became have one key."""
+    told = change(interface_luid=1 << 48, table=0, fields=0)
+    whole = change(interface_luid=1 << 48, table=0, fields=1 | 8, metric=42)
+
+    assert 42 == whole.metric
+    assert told.key == whole.key
+
+
 def test_the_key_tells_rows_apart():
     """Every part of a row's identity is in it."""
     base = change("2001:db8::/32", via="fe80::1")

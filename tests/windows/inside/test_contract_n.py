@@ -231,6 +231,7 @@ def test_n8_the_row_is_partial_until_completed(double: Double) -> None:
         assert change.protocol is None
         assert change.interface == "Ethernet 2"
         assert (whole.metric, whole.protocol, whole.origin) == (77, 10006, 2)
+        assert whole.key == change.key
         double.change(route, DELETE)
         with pytest.raises(routenotify.RouteNotFound) as caught:
             change.complete()
