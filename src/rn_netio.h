@@ -61,7 +61,7 @@ enum rn_cause {
  * Addresses are in network order, IPv4 in the first four bytes, the rest zero;
  * everything else is in host order.  Key of a row: ip_version, table,
  * destination/prefix_length, source/source_length, tos, metric,
- * next_hop_version, next_hop, interface_index, interface_luid, ordinal.
+ * next_hop_version, next_hop, rn_key_index(), interface_luid, ordinal.
  */
 struct rn_record {
     uint64_t sequence;       /* stamped by the channel, 1, 2, 3, ... */
@@ -144,6 +144,15 @@ rn_preference(const struct rn_record *record)
     }
     return numbers[(record->fields & RN_PREFERENCE_MASK) >>
                    RN_PREFERENCE_SHIFT];
+}
+
+/* rn_key_index - the interface's index as part of the key: none beside a LUID,
+ * since Windows may give an adapter another one when it is enabled again.
+ */
+static inline uint32_t
+rn_key_index(const struct rn_record *record)
+{
+    return record->interface_luid != 0 ? 0 : record->interface_index;
 }
 
 /* A PARAMETER on its way to a sink tells what the row's protocol and type were

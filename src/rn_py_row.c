@@ -235,8 +235,8 @@ rn_get_key(PyObject *self, void *closure)
         prefix_text(row->ip_version, row->destination, row->prefix_length),
         source, (int)row->tos, metric_of_key(row),
         text_or_none(row->next_hop_version, row->next_hop),
-        (unsigned)row->interface_index,
-        (unsigned long long)row->interface_luid, (int)row->ordinal);
+        (unsigned)rn_key_index(row), (unsigned long long)row->interface_luid,
+        (int)row->ordinal);
 }
 
 PyObject *

@@ -48,8 +48,8 @@ same_key(const struct rn_record *a, const struct rn_record *b)
 {
     return memcmp(a->destination, b->destination, 16) == 0 &&
            a->table == b->table && a->metric == b->metric &&
-           a->interface_index == b->interface_index &&
-           a->ordinal == b->ordinal && a->ip_version == b->ip_version &&
+           rn_key_index(a) == rn_key_index(b) && a->ordinal == b->ordinal &&
+           a->ip_version == b->ip_version &&
            a->prefix_length == b->prefix_length && a->tos == b->tos &&
            memcmp(a->next_hop, b->next_hop, 16) == 0 &&
            a->next_hop_version == b->next_hop_version &&
@@ -88,7 +88,7 @@ hash_key(const struct rn_record *record)
     hash = mix_address(hash, record->source);
     hash = mix(hash, (uint64_t)record->table << 32 | record->metric);
     hash = mix(hash, record->interface_luid);
-    return (uint32_t)mix(hash, record->interface_index);
+    return (uint32_t)mix(hash, rn_key_index(record));
 }
 
 /* The slot that refers to index, or the free one where it belongs. */

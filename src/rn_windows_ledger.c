@@ -6,16 +6,16 @@
 
 #define FIRST_CAPACITY 256u
 
-/* Compared as bytes, so without padding. */
+/* Hashed as bytes, so without padding. */
 struct key {
     uint64_t luid;
     uint8_t destination[16];
     uint8_t next_hop[16];
-    uint32_t index;
     uint8_t ip_version;
     uint8_t prefix_length;
     uint8_t next_hop_version;
     uint8_t zero;
+    uint32_t index; /* the one last said; of the key without a LUID only */
 };
 static_assert(sizeof(struct key) == 48, "no padding in a key");
 
@@ -56,13 +56,22 @@ record_of(const struct rn_ledger_row *row, uint8_t type, struct rn_record *out)
     out->next_hop_version = row->key.next_hop_version;
 }
 
+/* As rn_key_index(). */
+static int
+same_key(const struct key *a, const struct key *b)
+{
+    return memcmp(a, b, offsetof(struct key, index)) == 0 &&
+           (a->luid != 0 || a->index == b->index);
+}
+
 static uint32_t
 hash_of(const struct key *key)
 {
-    uint64_t words[sizeof *key / 8];
+    uint64_t words[sizeof *key / 8] = {0};
     uint64_t hash = 0;
 
-    memcpy(words, key, sizeof *key);
+    memcpy(words, key,
+           key->luid != 0 ? offsetof(struct key, index) : sizeof *key);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
         hash ^= hash >> 29;
@@ -78,8 +87,7 @@ slot_of(struct rn_ledger *ledger, const struct key *key)
     uint32_t at = hash_of(key) & mask;
 
     while (ledger->slots[at] != 0 &&
-           memcmp(&ledger->rows[ledger->slots[at] - 1].key, key,
-                  sizeof *key) != 0) {
+           !same_key(&ledger->rows[ledger->slots[at] - 1].key, key)) {
         at = (at + 1) & mask;
     }
     return &ledger->slots[at];
@@ -155,7 +163,9 @@ row_of(struct rn_ledger *ledger, const struct rn_record *record)
 
     key_of(record, &key);
     if (ledger->capacity != 0 && *(slot = slot_of(ledger, &key)) != 0) {
-        return &ledger->rows[*slot - 1];
+        row = &ledger->rows[*slot - 1];
+        row->key.index = key.index;
+        return row;
     }
     if (make_room(ledger) < 0) {
         ledger->broken = 1;

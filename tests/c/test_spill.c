@@ -244,6 +244,27 @@ in_key(size_t offset)
 #undef WITHIN
 }
 
+/* With a LUID the interface's index, which Windows may change, names nothing;
+ * the newest is told.
+ */
+static void
+test_key_with_a_luid(void)
+{
+    struct rn_record record = change(RN_PARAMETER, 3, 1);
+    struct rn_spill spill;
+
+    rn_spill_init(&spill);
+    record.interface_luid = UINT64_C(6) << 48;
+    CHECK_EQ(0, rn_spill_put(&spill, &record, 0));
+    record.interface_index++;
+    CHECK_EQ(1, rn_spill_put(&spill, &record, 0));
+    record.interface_luid++;
+    CHECK_EQ(0, rn_spill_put(&spill, &record, 0));
+    CHECK_EQ(1, rn_spill_pop(&spill, &record));
+    CHECK_EQ(2 + 3 + 1, record.interface_index);
+    rn_spill_clear(&spill);
+}
+
 /* Two records that differ in one byte are one row exactly if it is not in the
  * key.
  */
@@ -455,6 +476,7 @@ main(void)
     test_replay_of_one_row();
     test_markers_keep_their_place();
     test_key();
+    test_key_with_a_luid();
     test_many_rows(seed, RN_ROUNDS(1000000, 200000));
     test_cancelled_to_nothing();
     test_memory_runs_out();

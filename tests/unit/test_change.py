@@ -281,6 +281,14 @@ def test_the_key_of_a_windows_route_has_no_metric():
     assert told.key == whole.key
 
 
+def test_the_key_of_a_windows_interface_is_its_luid():
+    """Its index may change when it is disabled and enabled; the LUID stays."""
+    base = change(interface_luid=1 << 48, interface_index=7)
+
+    assert base.key == change(interface_luid=1 << 48, interface_index=9).key
+    assert base.key != change(interface_luid=2 << 48, interface_index=7).key
+
+
 def test_the_key_tells_rows_apart():
     """Every part of a row's identity is in it."""
     base = change("2001:db8::/32", via="fe80::1")

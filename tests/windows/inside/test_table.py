@@ -169,6 +169,30 @@ def test_resync_delivers_just_the_difference(double: Double) -> None:
     assert stats.synthesised == 3 + 3
 
 
+@pytest.mark.parametrize("capacity", [2, 64])
+def test_an_interface_that_is_given_another_index(
+    double: Double, capacity: int
+) -> None:
+    """It is the same one, by its LUID: its routes are neither new nor gone."""
+    routes = [row(f"10.{n}.0.0/16") for n in range(4)]
+    again = [row(f"10.{n}.0.0/16", index=99) for n in range(4)]
+    double.set_table(*routes)
+    with routenotify.RouteMonitor(snapshot=True, capacity=capacity) as monitor:
+        table = {change.key: change for change in monitor.drain()}
+        double.set_table(*again)
+        monitor.resync()
+        assert monitor.drain() == []
+        double.change(again[0], PARAMETER)
+        for route in again:
+            double.change(route, DELETE)
+        for change in monitor.drain():
+            if change.type is ChangeType.DELETE:
+                assert change.interface_index == 99
+                del table[change.key]
+
+    assert table == {}
+
+
 @pytest.mark.parametrize("family", [socket.AF_UNSPEC, socket.AF_INET6])
 def test_a_table_without_routes_is_empty_not_an_error(
     double: Double, family: int
