@@ -1,9 +1,9 @@
 /* rn_windows_compare.c - the system's table against what was told of it. */
 #include "rn_windows_notify.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "rn_alloc.h"
 #include "rn_windows_row.h"
 
 /* Rows handled under one hold of the producer lock: some microseconds, which a
@@ -96,8 +96,8 @@ sweep(struct rn_notify *n, const struct comparison *c)
     } while (found != 0);
 }
 
-/* A row that a ledger without a whole table lacks may have been told before the
- * ledger was kept.
+/* A row that a ledger without a whole table lacks may have been told before:
+ * when no ledger was kept, or when there was no memory to note it.
  */
 static void
 say_repeat(struct rn_notify *n, const struct comparison *c, int begins)
@@ -110,11 +110,15 @@ say_repeat(struct rn_notify *n, const struct comparison *c, int begins)
 static void
 begin(struct rn_notify *n, const struct comparison *c)
 {
+    struct rn_ledger old = {0};
+
     rn_lock_producer(n);
+    n->known = n->known && !n->ledger.broken;
     say_repeat(n, c, 1);
     if (is_fresh(c)) {
         n->retelling = 0;
-        rn_ledger_clear(&n->ledger);
+        old = n->ledger;
+        memset(&n->ledger, 0, sizeof n->ledger);
     }
     n->tracking = 1;
     rn_ledger_begin(&n->ledger);
@@ -125,6 +129,7 @@ begin(struct rn_notify *n, const struct comparison *c)
         emit_marker(n, c, RN_RESYNC_BEGIN);
     }
     rn_unlock_producer(n);
+    rn_ledger_clear(&old); /* freeing many pages takes long */
 }
 
 /* In vain are those that failed, and those that the sink lost something of. */
@@ -202,21 +207,25 @@ rn_retell(PTP_CALLBACK_INSTANCE instance, void *notify, PTP_TIMER timer)
     ReleaseSRWLockExclusive(&n->comparing);
 }
 
-/* One attempt to copy the ledger at one point of the stream.  Return: 1 done, 0
- * *room is too small and now has what is needed, -1 no memory.
+/* One attempt to copy the ledger at one point of the stream.  Its pages are made
+ * before the lock is taken: under it a callback waits for nothing but the copy.
+ * Return: 1 done, 0 *room is too small and now has what is needed, -1 no memory,
+ * here or for a row since the ledger was whole.
  */
 static int
 copy_ledger(struct rn_notify *n, uint64_t (*at)(void *self), uint32_t *room,
             struct rn_answer *out)
 {
-    struct rn_rows *rows =
-        malloc(sizeof *rows + (size_t)*room * sizeof rows->rows[0]);
-    int fits;
+    size_t size = sizeof(struct rn_rows) + *room * sizeof(struct rn_record);
+    struct rn_rows *rows = rn_alloc(size);
+    int broken, fits;
 
     if (rows == NULL) {
         return -1;
     }
+    memset(rows, 0, size);
     rn_lock_producer(n);
+    broken = n->ledger.broken;
     fits = n->ledger.alive <= *room;
     if (fits) {
         rows->count = n->ledger.alive;
@@ -225,9 +234,9 @@ copy_ledger(struct rn_notify *n, uint64_t (*at)(void *self), uint32_t *room,
     }
     *room = n->ledger.alive + n->ledger.alive / 8 + 64;
     rn_unlock_producer(n);
-    if (!fits) {
+    if (broken || !fits) {
         free(rows);
-        return 0;
+        return broken ? -1 : 0;
     }
     out->rows = rows;
     return 1;
@@ -250,8 +259,19 @@ copy_rows(struct rn_notify *n, uint64_t (*at)(void *self),
                                       "GetIpForwardTable2");
 }
 
+static int
+is_whole(struct rn_notify *n)
+{
+    int broken;
+
+    rn_lock_producer(n);
+    broken = n->ledger.broken;
+    rn_unlock_producer(n);
+    return n->known && !broken;
+}
+
 /* The first one learns the table from the system; later ones hand out what the
- * stream has told since.
+ * stream has told since, if there was memory to note it.
  */
 static int
 snapshot(struct rn_notify *notify, uint64_t (*at)(void *self),
@@ -260,7 +280,7 @@ snapshot(struct rn_notify *notify, uint64_t (*at)(void *self),
     int rc = 0;
 
     AcquireSRWLockExclusive(&notify->comparing);
-    if (!notify->known) {
+    if (!is_whole(notify)) {
         rc = rn_compare(notify, RN_CAUSE_SNAPSHOT, 1, fail);
     }
     if (rc == 0) {
@@ -295,7 +315,7 @@ rn_notify_ask(struct rn_notify *notify, enum rn_question question,
               uint64_t (*at)(void *self), struct rn_asked **out,
               struct rn_fail *fail)
 {
-    struct rn_asked *asked = calloc(1, sizeof *asked);
+    struct rn_asked *asked = rn_alloc_zero(1, sizeof *asked);
     int rc;
 
     *out = NULL;

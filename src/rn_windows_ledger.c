@@ -1,8 +1,9 @@
 /* rn_windows_ledger.c - the rows one registration has been told of. */
 #include "rn_windows_ledger.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "rn_alloc.h"
 
 #define FIRST_CAPACITY 256u
 
@@ -121,9 +122,9 @@ grow(struct rn_ledger *ledger)
 {
     uint32_t capacity =
         ledger->capacity != 0 ? ledger->capacity * 2 : FIRST_CAPACITY;
-    uint32_t *slots = calloc((size_t)capacity * 2, sizeof *slots);
+    uint32_t *slots = rn_alloc_zero((size_t)capacity * 2, sizeof *slots);
     struct rn_ledger_row *rows =
-        realloc(ledger->rows, capacity * sizeof *rows);
+        rn_realloc(ledger->rows, capacity * sizeof *rows);
 
     if (rows != NULL) {
         ledger->rows = rows;

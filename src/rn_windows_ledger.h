@@ -26,7 +26,7 @@ struct rn_ledger {
     uint32_t capacity; /* of rows; slots has twice as many */
     uint32_t epoch;    /* counts comparisons */
     int comparing;     /* rows keep their place */
-    int broken;        /* memory ran out since begin */
+    int broken;        /* memory ran out since begin: rows may be missing */
 };
 
 /* All zero is an empty ledger. */

@@ -545,18 +545,22 @@ def imports(extension: Path) -> list[str]:
     ]
 
 
-def build_program(rig: Rig, source: Path, *linked: Path) -> Path:
+def build_program(
+    rig: Rig, source: Path, *linked: Path, defines: Sequence[str] = ()
+) -> Path:
     """A C test as a Windows program.
 
     Args:
         rig: where it goes.
         source: the test.
         linked: files of src/ it needs.
+        defines: macros for all of them.
     """
     target = rig.build / f"{source.stem}.exe"
     command(
         "x86_64-w64-mingw32-gcc", "-std=c11", "-O2", "-g", "-Wall", "-Wextra",
         "-D_WIN32_WINNT=0x0A00", "-I", ROOT / "src", "-I", ROOT / "tests" / "c",
+        *(f"-D{name}" for name in defines),
         "-static", "-pthread", "-o", target, source, *linked,
     )  # fmt: skip
     return target

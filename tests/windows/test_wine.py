@@ -51,22 +51,23 @@ def test_the_extension_does_not_import_iphlpapi(
 
 
 @pytest.mark.parametrize(
-    ("source", "linked"),
+    ("source", "linked", "defines"),
     [
-        (HERE / "c" / "test_provider.c", "rn_windows_*.c"),
-        (HERE / "c" / "test_wake.c", "rn_wake.c rn_wake_windows.c"),
-        (lab.ROOT / "tests" / "c" / "test_ring.c", "rn_ring.c"),
+        (HERE / "c" / "test_provider.c", "rn_windows_*.c", ["RN_TEST_ALLOC"]),
+        (HERE / "c" / "test_wake.c", "rn_wake.c rn_wake_windows.c", []),
+        (lab.ROOT / "tests" / "c" / "test_ring.c", "rn_ring.c", []),
     ],
     ids=["provider", "wake", "ring"],
 )
-def test_c(rig: lab.Rig, source: Path, linked: str) -> None:
+def test_c(rig: lab.Rig, source: Path, linked: str, defines: list[str]) -> None:
     """Without Python: provider, wake-up, ring."""
     files = [
         file
         for pattern in linked.split()
         for file in sorted((lab.ROOT / "src").glob(pattern))
     ]
-    code, output = lab.run(rig, [lab.build_program(rig, source, *files)])
+    program = lab.build_program(rig, source, *files, defines=defines)
+    code, output = lab.run(rig, [program])
     print(output)
 
     assert code == 0, output

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rn_alloc.h"
 #include "rn_check.h"
 #include "rn_windows_notify.h"
 #include "rn_windows_row.h"
@@ -14,6 +15,9 @@
 #define RECORDS 65536u
 
 #include "../double/double.h"
+
+long rn_alloc_fail_at;
+long rn_alloc_calls;
 
 /* The double's control functions. */
 static int(WINAPI *change)(const MIB_IPFORWARD_ROW2 *row, int type);
@@ -301,17 +305,66 @@ test_close_waits_for_the_telling(void)
     table_delay(0);
 }
 
-/* Losing again and again in a storm still ends with the right table. */
+static uint64_t
+nowhere(void *self)
+{
+    (void)self;
+    return 0;
+}
+
+static int
+ask(struct rn_notify *notify, enum rn_question question,
+    struct rn_answer *answer, struct rn_fail *fail)
+{
+    struct rn_asked *asked;
+
+    return rn_notify_ask(notify, question, nowhere, &asked, fail) < 0
+               ? -1
+               : rn_asked_wait(asked, NULL, answer, fail);
+}
+
 static int
 resync(struct rn_notify *notify, struct rn_fail *fail)
 {
-    struct rn_asked *asked;
     struct rn_answer answer;
 
-    return rn_notify_ask(notify, RN_ASK_RESYNC, NULL, &asked, fail) < 0
-               ? -1
-               : rn_asked_wait(asked, NULL, &answer, fail);
+    return ask(notify, RN_ASK_RESYNC, &answer, fail);
 }
+
+/* Routes came and there was no memory to note them: a snapshot has them all the
+ * same, and while there is none it is an error, not a table with holes.
+ */
+static void
+test_snapshot_of_what_could_not_be_noted(void)
+{
+    enum { BEFORE = 200, ROUTES = 700 };
+    struct collector *c = new_collector();
+    struct rn_notify *notify = open_on(c, 1);
+    struct rn_answer answer;
+    struct rn_fail fail;
+
+    for (uint32_t n = 0; n < ROUTES; n++) {
+        rn_alloc_fail_at = n < BEFORE ? 0 : 1;
+        add_route(n);
+    }
+    CHECK_EQ(-1, ask(notify, RN_ASK_SNAPSHOT, &answer, &fail));
+    CHECK_EQ(RN_ERROR_NOT_ENOUGH_MEMORY, fail.code);
+    for (long allowed = 1; allowed < 5; allowed++) {
+        rn_alloc_calls = 0; /* of the answer, of the ledger twice, of rows */
+        rn_alloc_fail_at = allowed;
+        if (ask(notify, RN_ASK_SNAPSHOT, &answer, &fail) == 0) {
+            CHECK_EQ(ROUTES, answer.rows->count);
+            rn_rows_free(answer.rows);
+        }
+    }
+    rn_alloc_fail_at = 0;
+    CHECK_EQ(0, ask(notify, RN_ASK_SNAPSHOT, &answer, &fail));
+    CHECK_EQ(ROUTES, answer.rows->count);
+    rn_rows_free(answer.rows);
+    close_all(notify, c);
+}
+
+/* Losing again and again in a storm still ends with the right table. */
 
 static void
 test_lost_in_a_storm(uint64_t seed)
@@ -444,6 +497,7 @@ main(void)
     test_lost_gets_the_table_again(2, 0);
     test_lost_when_the_last_route_went();
     test_losing_on_and_on_is_told_ever_later();
+    test_snapshot_of_what_could_not_be_noted();
     test_lost_in_a_storm(seed & 0xffff);
     test_close_while_telling_again();
     test_close_waits_for_the_telling();
