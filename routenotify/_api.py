@@ -313,7 +313,8 @@ def best_route(
     Args:
         address: Where to.
         source: From which of this computer's addresses.
-        interface: Through which interface: its name or number.
+        interface: Through which interface: its name (on Windows its alias too) or
+            number.
         netns: Linux: as in `RouteMonitor`.
 
     Returns:

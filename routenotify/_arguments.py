@@ -9,10 +9,14 @@ from __future__ import annotations
 import ipaddress
 import math
 import operator
-import socket
 from typing import Final, SupportsIndex, TypeAlias
 
-from routenotify._errors import ERROR_INVALID_PARAMETER, InvalidParameter
+from routenotify import _routenotify
+from routenotify._errors import (
+    ERROR_INVALID_PARAMETER,
+    InvalidParameter,
+    RouteNotFound,
+)
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -136,9 +140,11 @@ def interface_index(value: object, name: str, call: str, *, local: bool) -> int:
     if not local:
         raise invalid(call, name, value, "is a name: with netns give its number")
     try:
-        return socket.if_nametoindex(value)
-    except (OSError, ValueError):
-        raise invalid(call, name, value, "does not exist") from None
+        if value:
+            return _routenotify.interface_index(value)
+    except (RouteNotFound, ValueError):  # ValueError: a NUL, half a surrogate
+        pass
+    raise invalid(call, name, value, "does not exist")
 
 
 def interface_number(

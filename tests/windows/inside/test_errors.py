@@ -106,7 +106,10 @@ def test_best_route_error(double: Double, code: int) -> None:
 
 
 def test_best_route(double: Double) -> None:
-    """The longest prefix, its interface's metric, and the source address."""
+    """The longest prefix, its interface's metric, and the source address.
+
+    The alias that `Route.interface` gives was refused as an interface to go through.
+    """
     double.set_table(
         row("0.0.0.0/0", "192.0.2.1", Metric=0),
         row("10.0.0.0/8", "192.0.2.2", luid=LUID_2, index=12, Metric=5),
@@ -119,10 +122,12 @@ def test_best_route(double: Double) -> None:
     assert str(route.preferred_source) == "192.0.2.1"
     assert route.interface == "Łącze 网络 🚀"
     assert str(routenotify.best_route("fd00::1").next_hop) == "fe80::1"
-    assert (
-        str(routenotify.best_route("10.9.9.9", interface=INDEX_1).destination)
-        == "0.0.0.0/0"
-    )
+    for interface in (INDEX_1, "Ethernet 2"):
+        through = routenotify.best_route("10.9.9.9", interface=interface)
+        assert str(through.destination) == "0.0.0.0/0"
+    for interface in ("Ethernet 9", ""):
+        with pytest.raises(routenotify.InvalidParameter, match="does not exist"):
+            routenotify.best_route("10.9.9.9", interface=interface)
     with pytest.raises(routenotify.RouteNotFound) as caught:
         routenotify.best_route("2001:db8::1")
     assert caught.value.code == 1231
