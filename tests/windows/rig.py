@@ -354,16 +354,20 @@ def run(
 
     Its streams are pipes: Wine 8 gives Python no usable stdout on a file.
     """
-    done = subprocess.run(
-        ["wine", *(windows_path(a) if isinstance(a, Path) else a for a in argv)],
-        cwd=rig.build,  # not the checkout, whose package has no .pyd
-        env=environment(rig.prefix) | dict(env or {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=timeout_s,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ["wine", *(windows_path(a) if isinstance(a, Path) else a for a in argv)],
+            cwd=rig.build,  # not the checkout, whose package has no .pyd
+            env=environment(rig.prefix) | dict(env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        print((late.stdout or b"").decode("utf-8", "replace"))
+        raise
     return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r", "")
 
 
@@ -523,7 +527,8 @@ def compile_check(compiler: str, source: Path) -> None:
     """Compile one file with -Werror, for the layout asserts and WINAPI.
 
     Args:
-        compiler: "i686-mingw", or "msvc-" and one of MSVC_TARGETS.
+        compiler: "i686-mingw", or "msvc-" or "msvc-atomics-" (see build_msvc)
+            and one of MSVC_TARGETS.
         source: a file of src/.
     """
     if compiler == "i686-mingw":
@@ -532,8 +537,9 @@ def compile_check(compiler: str, source: Path) -> None:
             "-isystem", _headers(),
         ]  # fmt: skip
     else:
-        target = compiler.removeprefix("msvc-")
-        argv = ["clang-16", *_msvc_flags(target, atomics=False)]
+        target = compiler.rpartition("-")[2]
+        atomics = compiler.startswith("msvc-atomics-")
+        argv = ["clang-16", *_msvc_flags(target, atomics=atomics)]
     command(*argv, "-c", "-o", "/dev/null", source)
 
 

@@ -19,9 +19,15 @@ import rig as lab
 import rnlab
 import rnterm
 
+# More than what is waited for inside, and the builds before it.
+pytestmark = pytest.mark.timeout(500)
+
 HERE = Path(__file__).parent
 INSIDE = HERE / "inside"
-COMPILERS = ["i686-mingw", *(f"msvc-{target}" for target in lab.MSVC_TARGETS)]
+COMPILERS = [
+    "i686-mingw",
+    *(f"msvc{a}-{target}" for a in ("", "-atomics") for target in lab.MSVC_TARGETS),
+]
 BUILDS = ["mingw", "msvc", "msvc-atomics"]
 # Every interpreter, every build; not every pair of them.
 SUITES = [

@@ -59,6 +59,34 @@ bind_all(void)
     find(dll, "rnd_stats_get", &stats_get);
 }
 
+/* The path of the one that is the system's. */
+static void
+in_system32(WCHAR out[MAX_PATH])
+{
+    CHECK(GetSystemDirectoryW(out, MAX_PATH) < MAX_PATH - 16);
+    wcscat(out, L"\\iphlpapi.dll");
+}
+
+/* One that is planted beside the program, which is the working directory too,
+ * is not looked at, and there is one: the rig builds the double there.
+ */
+static void
+test_only_system32_is_looked_in(void)
+{
+    WCHAR planted[MAX_PATH], wanted[MAX_PATH], loaded[MAX_PATH];
+    struct rn_fail fail;
+
+    CHECK(GetModuleFileNameW(NULL, planted, MAX_PATH) < MAX_PATH - 16);
+    wcscpy(wcsrchr(planted, L'\\') + 1, L"iphlpapi.dll");
+    CHECK(GetFileAttributesW(planted) != INVALID_FILE_ATTRIBUTES);
+    CHECK(GetModuleHandleW(L"iphlpapi.dll") == NULL);
+    CHECK(rn_windows_api_get(&fail) != NULL);
+    CHECK(GetModuleFileNameW(GetModuleHandleW(L"iphlpapi.dll"), loaded,
+                             MAX_PATH) != 0);
+    in_system32(wanted);
+    CHECK_EQ(0, lstrcmpiW(wanted, loaded));
+}
+
 /* A sink that keeps everything, and loses when told. */
 struct collector {
     CRITICAL_SECTION lock;
@@ -283,6 +311,20 @@ test_close_while_telling_again(void)
     }
 }
 
+/* Until the system has made a table, and sleeps before it gives it. */
+static void
+wait_for_a_table(void)
+{
+    ULONGLONG begun = GetTickCount64();
+    struct rnd_stats stats;
+
+    do {
+        CHECK(GetTickCount64() - begun < 20000);
+        Sleep(0);
+        stats_get(&stats);
+    } while (stats.tables == 0);
+}
+
 /* close() does not return before the table that is being told is done with. */
 static void
 test_close_waits_for_the_telling(void)
@@ -296,9 +338,7 @@ test_close_waits_for_the_telling(void)
     InterlockedExchange(&c->losing, 1);
     add_route(1);
     (void)wait_for(c, RN_RESYNC_BEGIN, 0);
-    do { /* until it has the table, and sleeps */
-        stats_get(&stats);
-    } while (stats.tables == 0);
+    wait_for_a_table();
     close_all(notify, c);
     stats_get(&stats);
     CHECK_EQ(0, stats.tables);
@@ -489,6 +529,7 @@ main(void)
 {
     uint64_t seed = rn_check_seed(GetTickCount());
 
+    test_only_system32_is_looked_in();
     bind_all();
     test_rows_there_and_back();
     test_ledger_random(&seed);

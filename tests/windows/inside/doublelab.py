@@ -181,7 +181,7 @@ class Double:
         return stats
 
     def fire(self, count: int, first: int = 0, family: int = 2, kind: int = ADD) -> int:
-        """Notify, on a thread that is none of Python's; nanoseconds it took."""
+        """Notify, on a thread that is none of Python's; nanoseconds of CPU it took."""
         return int(self.dll.rnd_fire(count, first, family, kind))
 
     def fire_async(

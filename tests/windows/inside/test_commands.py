@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import rnjson
-from doublelab import ADD, DELETE, PARAMETER, Api, Double, row
+from doublelab import ADD, DELETE, PARAMETER, Api, Double, row, wait_until
 
 import routenotify
 from routenotify._cli import main
@@ -66,13 +68,21 @@ def test_watch_ends_in_time_and_by_ctrl_c(
 ) -> None:
     """Also while nothing changes."""
     assert "" == said(capsys, "watch", "--duration", "0.1")
-    # Not before the registration, at which Ctrl-C would end the test instead.
-    threading.Timer(1, _thread.interrupt_main).start()
-    status = main(["watch", "--initial"])
-    out, errors = capsys.readouterr()
+    out = io.StringIO()
+
+    def interrupt() -> None:
+        wait_until(lambda: out.getvalue().endswith("INITIAL\n"))
+        _thread.interrupt_main()  # it waits for the next by now, or goes to
+
+    beside = threading.Thread(target=interrupt)
+    beside.start()
+    with contextlib.redirect_stdout(out):
+        status = main(["watch", "--initial"])
+    beside.join()
+    errors = capsys.readouterr().err
 
     assert 0 == status
-    assert out.endswith("INITIAL\n")
+    assert out.getvalue().endswith("INITIAL\n")
     assert errors.startswith("changes: 1 in ")
 
 
@@ -207,8 +217,7 @@ def test_a_recording_of_known_changes_is_exact(
     route = row("10.7.0.0/16", "192.0.2.1")
 
     def change() -> None:
-        while double.stats.live == opened:
-            pass
+        wait_until(lambda: double.stats.live > opened)
         for kind in (ADD, PARAMETER, DELETE):
             double.change(route, kind)
 

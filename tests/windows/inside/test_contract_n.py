@@ -75,10 +75,10 @@ def test_n3_one_initial_notification_before_any_change(
 ) -> None:
     """Whatever thread the system takes, and whatever it does first."""
     double.mode(mode)
+    initial = double.stats.initial
     with routenotify.RouteMonitor(initial_notification=True) as monitor:
         first = monitor.get(10)
-        initial = double.stats.initial
-        wait_until(lambda: double.stats.initial >= initial)
+        wait_until(lambda: double.stats.initial == initial + 1)
         double.fire(2)
         wait_until(lambda: monitor.stats.received >= 3 + bool(mode & Mode.EARLY))
         rest = monitor.drain()
@@ -253,7 +253,7 @@ def test_n9_the_row_is_copied_inside_the_call(double: Double, mode: Mode) -> Non
 
 
 def test_n10_exit_cancels_what_is_open(double: Double) -> None:
-    """See test_exit.py for whole interpreters; here: the last reference."""
+    """See test_storm.py for whole interpreters; here: the last reference."""
     monitor = routenotify.RouteMonitor()
     assert double.stats.live == 1
     with pytest.warns(ResourceWarning, match="unclosed"):
@@ -275,6 +275,7 @@ def test_n11_cancel_waits_and_nothing_comes_after_it(double: Double) -> None:
     wait_until(lambda: calls > 100)
     netioapi.CancelMibChangeNotify2(handle)
     stood = calls
+    double.fire(1000)
     double.join(stop=True)
 
     assert calls == stood
@@ -298,6 +299,10 @@ def test_n11_cancel_inside_the_callback_means_none_after_this_one(
     double.fire(1000)
 
     assert done.wait(20)
+    double.fire(1000)
+    handle._thread.join(20)
+
+    assert not handle._thread.is_alive()
     assert calls == 1
     assert double.stats.live == 0
 
