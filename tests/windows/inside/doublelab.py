@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from ctypes import wintypes
 
+import routenotify
+
 LUID_1 = 6 << 48 | 1 << 24
 LUID_2 = 71 << 48 | 2 << 24
 INDEX_1 = 7
@@ -261,6 +263,18 @@ class Double:
     def _cancel(self, handle: int | None) -> None:
         assert self.dll.CancelMibChangeNotify2(wintypes.HANDLE(handle)) == 0
         self._callbacks.pop(handle, None)
+
+
+NO_TEXT = "<no description>"
+
+
+def check_error(error: routenotify.RouteNotifyError, code: int, call: str) -> None:
+    """It has the number, FormatMessage's text if it has one, and the call's name."""
+    assert (code, code) == (error.code, error.winerror)
+    assert call == error.call
+    text = ctypes.FormatError(code).strip()
+    assert error.strerror
+    assert text in (error.strerror, NO_TEXT)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:

@@ -13,6 +13,7 @@ from doublelab import (
     LUID_2,
     Api,
     Double,
+    check_error,
     row,
 )
 
@@ -28,7 +29,7 @@ def test_table_error(double: Double, code: int) -> None:
     with pytest.raises(routenotify.RouteNotifyError) as caught:
         routenotify.routes()
 
-    assert (caught.value.code, caught.value.call) == (code, "GetIpForwardTable2")
+    check_error(caught.value, code, "GetIpForwardTable2")
     assert routenotify.routes() == []
 
 
@@ -41,7 +42,7 @@ def test_snapshot_at_open_error_leaves_no_registration(
     with pytest.raises(routenotify.RouteNotifyError) as caught:
         routenotify.RouteMonitor(snapshot=True)
 
-    assert caught.value.code == code
+    check_error(caught.value, code, "GetIpForwardTable2")
     assert double.stats.live == 0
 
 
@@ -55,12 +56,13 @@ def test_resync_and_snapshot_error_leave_the_monitor_usable(
         double.inject(Api.TABLE, code)
         with pytest.raises(routenotify.RouteNotifyError) as caught:
             monitor.snapshot()
-        assert caught.value.code == code
+        check_error(caught.value, code, "GetIpForwardTable2")
         assert len(monitor.snapshot()) == 1
         double.change_silently(row("10.1.0.0/16"), ADD)
         double.inject(Api.TABLE, code)
-        with pytest.raises(routenotify.RouteNotifyError):
+        with pytest.raises(routenotify.RouteNotifyError) as caught:
             monitor.resync()
+        check_error(caught.value, code, "GetIpForwardTable2")
         monitor.resync()
         names = [str(change.destination) for change in monitor.drain()]
 
@@ -80,7 +82,7 @@ def test_entry_error(double: Double, code: int, raised: int) -> None:
         with pytest.raises(routenotify.RouteNotifyError) as caught:
             change.complete()
 
-    assert caught.value.code == raised
+    check_error(caught.value, raised, "GetIpForwardEntry2")
     assert isinstance(caught.value, LookupError) == (raised == 1168)
 
 
@@ -99,8 +101,7 @@ def test_best_route_error(double: Double, code: int) -> None:
     with pytest.raises(routenotify.RouteNotifyError) as caught:
         routenotify.best_route("192.0.2.1")
 
-    assert caught.value.code == (1168 if code == 2 else code)
-    assert caught.value.call == "GetBestRoute2"
+    check_error(caught.value, 1168 if code == 2 else code, "GetBestRoute2")
     not_found = isinstance(caught.value, routenotify.RouteNotFound)
     assert not_found == (code in (2, 1168, 1231, 1232))
 
@@ -196,7 +197,7 @@ def test_failed_cancel_leaks_and_is_counted(double: Double, code: int) -> None:
     assert [monitor.stats.received for monitor in later] == [1000] * 32
     for monitor in later:
         monitor.close()
-    assert (caught.value.code, caught.value.call) == (code, "CancelMibChangeNotify2")
+    check_error(caught.value, code, "CancelMibChangeNotify2")
     assert leaked.closed
     assert leaked.stats.received == delivered
     assert other.stats.leaked == before + 1
