@@ -243,19 +243,12 @@ def make_windows(target: Target, sdist: Path, out: Path, work: Path) -> Path:
     python("wheel", "unpack", "--dest", work / "tree", plain)
     tree = only(work / "tree", "routenotify-*")
     only(tree / "routenotify", "*.so").unlink()
-    names = [*rig().CORE, "wake_windows"]
-    files = [
-        *(source / "src").glob("_routenotify.c"),
-        *(source / "src").glob("rn_py_*.c"),
-        *(source / "src").glob("rn_windows_*.c"),
-        *(source / "src" / f"rn_{name}.c" for name in names),
-    ]
     python(
         *("ziglang", "cc", "-target", target.zig, "-shared", "-s", "-O2", "-g0"),
         *("-std=c11", "-fvisibility=hidden", "-DPy_LIMITED_API=0x030B0000"),
         *("-DNDEBUG", "-D_WIN32_WINNT=0x0A00", "-isystem", windows_headers()),
         *("-o", tree / "routenotify" / "_routenotify.pyd"),
-        *(*files, import_library(target, work)),
+        *(*rig().sources(source), import_library(target, work)),
     )
     meta = only(tree, "*.dist-info") / "WHEEL"
     text = re.sub(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -374,22 +375,17 @@ def run(
 # ---- building ----
 
 
-def sources() -> list[Path]:
-    """The extension's files on Windows."""
-    found = {
-        *(ROOT / "src").glob("rn_windows_*.c"),
-        *(ROOT / "src").glob("rn_py_*.c"),
-        ROOT / "src" / "_routenotify.c",
-        ROOT / "src" / "rn_wake_windows.c",
-        *(ROOT / "src" / f"rn_{name}.c" for name in CORE),
-    }
-    return sorted(found)
+def sources(root: Path = ROOT) -> list[Path]:
+    """The extension's files on Windows: setup.py names those of every system.
 
-
-CORE = (
-    *("ring", "spill", "channel", "wake", "tally", "text", "columns", "arrow"),
-    *("filter", "filter_build", "filter_prefix", "filter_interest"),
-)
+    Args:
+        root: the checkout, or an unpacked sdist.
+    """
+    listed = re.search(r"(?ms)^COMMON = \[(.*?)^\]", (root / "setup.py").read_text())
+    assert listed is not None
+    common = re.findall(r'"(src/\S+)"', listed[1])
+    patterns = [*common, "src/rn_windows_*.c", "src/rn_wake_windows.c"]
+    return sorted({file for pattern in patterns for file in root.glob(pattern)})
 
 
 def _exports(library: Path) -> list[str]:
