@@ -113,9 +113,6 @@ close_finish(PyObject *self, struct rn_notify *notify)
     int failed;
     RN_DETACH()
     failed = rn_notify_close(notify, &fail);
-    if (failed) {
-        monitor->leaked = 1; /* read by dealloc only */
-    }
     end_channel(monitor);
     PyThread_release_lock(monitor->gate);
     RN_ATTACH()
@@ -386,7 +383,7 @@ close_dying(struct rn_monitor *monitor)
     if (notify != NULL) {
         monitor->notify = NULL;
         RN_DETACH()
-        monitor->leaked = rn_notify_close(notify, &fail) != 0;
+        (void)rn_notify_close(notify, &fail);
         RN_ATTACH()
     }
 }
@@ -401,7 +398,7 @@ monitor_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     close_dying(monitor);
     (void)monitor_clear(self);
-    if (monitor->channel != NULL && !monitor->leaked) {
+    if (monitor->channel != NULL) {
         if (forked) {
             rn_channel_forked(monitor->channel);
         }

@@ -43,7 +43,6 @@ struct rn_monitor {
     int watched; /* fileno() was called: the wake object must be exact */
     rn_atomic_u32 quiet; /* 1: close() wakes no waiter, the interpreter ends;
                           * a hint, and so relaxed: a close under way may wake */
-    int leaked; /* a failed deregistration: the channel stays for ever */
     struct rn_provider_stats last; /* when it was closed */
     /* A replay's only, which has no notify and is its own provider: called
      * with None once there is room again, if wanting; NULL: a live one.

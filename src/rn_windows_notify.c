@@ -157,14 +157,21 @@ make(const struct rn_config *config, const struct rn_sink *sink,
     return n;
 }
 
-/* No callback and no timer runs any more, or will. */
+/* No timer runs any more, or will, and a callback would find it silent. */
 static void
-unmake(struct rn_notify *n)
+strip(struct rn_notify *n)
 {
     if (n->retell != NULL) {
         CloseThreadpoolTimer(n->retell);
     }
     rn_ledger_clear(&n->ledger);
+}
+
+/* No callback runs any more, or will. */
+static void
+unmake(struct rn_notify *n)
+{
+    strip(n);
     free(n);
 }
 
@@ -255,7 +262,7 @@ silence(struct rn_notify *n)
 
 /* rn_notify_close - see rn_netio.h.  No snapshot or resync of the same
  * registration runs meanwhile.  A failed cancel may leave the system calling:
- * the registration then stays, silent, and only the sink is let go.
+ * the registration then stays, silent, but nothing it refers to.
  */
 int
 rn_notify_close(struct rn_notify *notify, struct rn_fail *fail)
@@ -265,6 +272,7 @@ rn_notify_close(struct rn_notify *notify, struct rn_fail *fail)
     silence(notify);
     if (code != NO_ERROR) {
         (void)rn_fetch_add(&leaked, 1);
+        strip(notify);
         return rn_windows_fail(fail, code, "CancelMibChangeNotify2");
     }
     unmake(notify);

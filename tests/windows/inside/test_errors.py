@@ -6,6 +6,7 @@ import gc
 import socket
 
 import pytest
+import rnlab
 from doublelab import (
     ADD,
     DELETE,
@@ -207,6 +208,23 @@ def test_failed_cancel_leaks_and_is_counted(double: Double, code: int) -> None:
     gc.collect()
     double.fire(1000)
     other.close()
+
+
+@pytest.mark.leaks(50)
+def test_failed_cancel_keeps_the_registration_only(double: Double) -> None:
+    """A word that says "silent": its queue, its event and its timer had stayed too."""
+    before = rnlab.open_handles()
+    for _ in range(50):
+        monitor = routenotify.RouteMonitor()
+        assert monitor.wait_handle
+        double.inject(Api.CANCEL, 6)
+        with pytest.raises(routenotify.RouteNotifyError):
+            monitor.close()
+        del monitor
+        gc.collect()
+    double.fire(100)
+
+    assert rnlab.open_handles() - before <= rnlab.STRAY_HANDLES
 
 
 def test_row_of_an_unknown_family_is_counted_not_delivered(double: Double) -> None:
