@@ -55,9 +55,9 @@ def test_cpu_per_notification_against_ctypes(double: Double) -> None:
     ratios = []
     for _ in range(ROUNDS):
         # So many that a tick of the clock that counts CPU, 16 ms, is little.
-        theirs = ctypes_ns(double, 50_000)
-        ours = our_ns(double, 1 << 17, 8)
-        nothing = nothing_ns(double, 1 << 20)
+        theirs = ctypes_ns(double, 25_000)
+        ours = our_ns(double, 1 << 17, 4)
+        nothing = nothing_ns(double, 1 << 19)
         ratios.append((theirs - nothing) / max(ours - nothing, 1.0))
         print(
             f"ns per notification: ctypes {theirs:.0f}, ours {ours:.0f}; "
