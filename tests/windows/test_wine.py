@@ -26,7 +26,8 @@ HERE = Path(__file__).parent
 INSIDE = HERE / "inside"
 COMPILERS = [
     "i686-mingw",
-    *(f"msvc{a}-{target}" for a in ("", "-atomics") for target in lab.MSVC_TARGETS),
+    *(f"msvc-{target}" for target in lab.MSVC_TARGETS),
+    *("msvc-atomics-i686", "msvc-atomics-aarch64"),  # x86_64 is built and run, below
 ]
 BUILDS = ["mingw", "msvc", "msvc-atomics"]
 # Every interpreter, every build; not every pair of them.
