@@ -22,7 +22,7 @@ enum rn_phase {
  * - state, channel, space, gate and room, which do not change once the monitor
  *   is open (in a forked child room goes before it has a second thread);
  * - failure, which stands once rn_channel_ended says that it ended;
- * - quiet, an atomic, and leaked, which the one closer writes and dealloc reads;
+ * - quiet, an atomic;
  * and in finalizer and destructor, which have no turn to share.  The channel
  * lives as long as the object, so whoever is inside one of its methods may use
  * it detached.

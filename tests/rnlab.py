@@ -373,6 +373,8 @@ def wait_object(monitor: RouteMonitor) -> int:
 
 def _valid_handles() -> int:
     """By trying numbers: Wine 8 counts none, and gives the lowest that is free."""
+    import ctypes
+
     information = ctypes.windll.kernel32.GetHandleInformation  # type: ignore[attr-defined,unused-ignore]
     information.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     flags = ctypes.c_uint32()
