@@ -4,26 +4,15 @@ A message tells which it was only when it names two hops, see rn_entry.c.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from replaylab.lab import INDEX, Lab
-from replaylab.space import Space
 
 pytestmark = pytest.mark.kernel
 
 V0 = INDEX["v0"]
 ROUTE = "fd10::/64"
 ONE, TWO, THREE = (f"2001:db8::{n}" for n in (11, 12, 13))
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """Two devices; the test opens the monitor when it is ready."""
-    with Space() as space:
-        made = Lab(space)
-        yield made
-        made.close()
 
 
 def route(verb: str, hop: str, words: str = "proto ra") -> str:

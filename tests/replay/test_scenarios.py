@@ -10,13 +10,11 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from fcntl import ioctl
 
 import pytest
 from replaylab import rtnl_send
 from replaylab.lab import INDEX, Changes, Lab
-from replaylab.space import Space
 
 import routenotify
 
@@ -29,15 +27,6 @@ OTHER = {4: "20.0.1.0/24", 6: "fd11::/64"}
 CONNECTED = {4: "10.0.0.0/24", 6: "2001:db8::/64"}
 
 families = pytest.mark.parametrize("family", [4, 6])
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """Two devices; the test opens the monitor when it is ready."""
-    with Space() as space:
-        made = Lab(space)
-        yield made
-        made.close()
 
 
 def via(family: int, device: int = 0) -> str:

@@ -20,7 +20,6 @@ import pytest
 import rnlab
 from replaylab import rtnl_send, table
 from replaylab.lab import INDEX, Lab
-from replaylab.space import Space
 
 pytestmark = [
     pytest.mark.kernel,
@@ -61,15 +60,6 @@ def _messages(action: str, count: int) -> list[bytes]:
 def _resident() -> int:
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * resource.getpagesize()
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """Two devices; the test opens the monitor."""
-    with Space() as space:
-        made = Lab(space)
-        yield made
-        made.close()
 
 
 def test_a_sleeping_consumer_costs_memory_by_routes_not_by_changes(lab: Lab) -> None:
