@@ -333,37 +333,29 @@ entry_value(const struct rn_tally_entry *entry, enum rn_tally_order order)
     return rn_tally_changes(entry);
 }
 
-/* Does a come before b?  Equal values: the smaller key first, so that rows of
- * a view keep their places.
+/* Of equal ones the first that changed comes first: rows of a view keep their
+ * places, and of the many that are all alike each takes one look.
  */
-static int
-comes_before(const struct rn_tally_entry *a, const struct rn_tally_entry *b,
-             enum rn_tally_order order)
-{
-    uint64_t value = entry_value(a, order), other = entry_value(b, order);
-
-    return value > other ||
-           (value == other && memcmp(&a->key, &b->key, sizeof(a->key)) < 0);
-}
-
 size_t
 rn_tally_top(const struct rn_tally *tally, enum rn_tally_order order,
              size_t count, const struct rn_tally_entry **out)
 {
     const struct rn_tally_map *map = &tally->destinations;
     size_t found = 0;
+    uint64_t least = 0; /* what is not above it has no place */
 
     for (uint32_t i = 0; count != 0 && i < map->used; i++) {
         const struct rn_tally_entry *entry = &map->entries[i];
-        if (entry_value(entry, order) == 0 ||
-            (found == count && !comes_before(entry, out[found - 1], order))) {
+        uint64_t value = entry_value(entry, order);
+        if (value <= least) {
             continue;
         }
         size_t at = found < count ? found++ : found - 1;
-        for (; at > 0 && comes_before(entry, out[at - 1], order); at--) {
+        for (; at > 0 && value > entry_value(out[at - 1], order); at--) {
             out[at] = out[at - 1];
         }
         out[at] = entry;
+        least = found < count ? 0 : entry_value(out[found - 1], order);
     }
     return found;
 }

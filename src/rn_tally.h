@@ -104,8 +104,8 @@ rn_tally_changes(const struct rn_tally_entry *entry)
            entry->counts[RN_DELETE];
 }
 
-/* rn_tally_top - the first `count` destinations by order, equal ones in a
- * stable order; those whose value is 0 are left out.
+/* rn_tally_top - the first `count` destinations by order, of equal ones those
+ * first that changed first; those whose value is 0 are left out.
  * Return: how many were written to out.
  */
 size_t

@@ -74,8 +74,15 @@ test_random(void)
         uint64_t *expected = model[destination_of(top[i])];
         CHECK(memcmp(expected, top[i]->counts, sizeof(*model)) == 0);
         CHECK(i == 0 ||
-              rn_tally_changes(top[i - 1]) >= rn_tally_changes(top[i]));
+              rn_tally_changes(top[i - 1]) > rn_tally_changes(top[i]) ||
+              (rn_tally_changes(top[i - 1]) == rn_tally_changes(top[i]) &&
+               top[i - 1] < top[i]));
         memset(expected, 0, sizeof(*model));
+    }
+    for (size_t some = 1; some < found; some *= 2) {
+        static const struct rn_tally_entry *first[MODEL];
+        CHECK_EQ(some, rn_tally_top(&tally, RN_TALLY_BY_CHANGES, some, first));
+        CHECK(memcmp(first, top, some * sizeof(*first)) == 0);
     }
     for (size_t i = 0; i < MODEL; i++) { /* and none is missing */
         CHECK_EQ(0, model[i][0] + model[i][1] + model[i][2]);
