@@ -155,7 +155,10 @@ def _opened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
 
 def _is_stdout(file: IO[bytes]) -> bool:
     """Is it where stdout goes, by whatever name?"""
-    return os.path.sameopenfile(file.fileno(), sys.stdout.fileno())
+    try:
+        return os.path.sameopenfile(file.fileno(), sys.stdout.fileno())
+    except OSError:  # stdout is an object of Python's own, or closed
+        return False
 
 
 def _record(

@@ -336,6 +336,7 @@ def test_a_foreign_file_is_refused_at_its_start(data, tmp_path):
         ('{"type": ' + "[" * 30_000, "nested too deeply"),
         ('{"type": "ADD", ' + " " * 70_000 + "}", "a line of more than 65536 bytes"),
     ],
+    ids=lambda text: text[:40],  # Windows has them in its environment
 )
 def test_a_wrong_line_is_named_with_its_reason(line, why):
     """And with its offset: the lines before it are delivered."""
