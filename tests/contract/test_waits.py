@@ -81,7 +81,7 @@ else:
 try:
     waits[sys.argv[1]]()
 except routenotify.RouteNotifyError as error:
-    print(type(error).__name__, error.code, error.call, error.errno)
+    print(type(error).__name__, error.code, error.call, error.errno, flush=True)
 os._exit(0)  # what was closed is not to be closed again
 """
 
