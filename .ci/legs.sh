@@ -254,14 +254,6 @@ tests_outside() { # copy the tests where no source of the package is: folder
     rm -rf "$1/routenotify" "$1/setup.py"
 }
 
-# The suites that use the library; the others test the C files by themselves.
-suites() {
-    local name
-    for name in unit contract linux isolated; do
-        [ -d "$1/tests/$name" ] && echo "$1/tests/$name"
-    done
-}
-
 clean_venv() { # with the wheel and pytest, and nothing else
     new_venv "$WORK/clean" pytest pytest-timeout &&
         "$WORK/clean/bin/pip" install -q --no-deps --no-index "$WORK"/dist/*.whl &&
@@ -275,11 +267,10 @@ leg_wheel() {
     check "$WORK/clean/bin/python" -W error -c 'import routenotify'
     need "$TOOLS/bin/pip" install -q --no-deps --no-index "$WORK"/dist/*.whl
     check "$TOOLS/bin/python" -P -m mypy.stubtest routenotify._routenotify
-    # Not again what takes long and has run with the same code in leg readme.
-    # shellcheck disable=SC2046
-    check "$WORK/clean/bin/python" -m pytest -q $(suites .) \
-        --ignore=tests/linux/test_full_speed.py \
-        --ignore=tests/isolated/test_leaks.py -k "not ten_thousand"
+    # Those of tests/linux and tests/isolated have run with the same code in leg
+    # readme.
+    check "$WORK/clean/bin/python" -m pytest -q tests/unit tests/contract \
+        -k "not ten_thousand"
 }
 
 # What works together with third-party packages, all of which are there; and
@@ -302,7 +293,7 @@ leg_replay() {
     cd "$WORK/outside" || exit 1
     # One seed here, so that a change is judged by the same histories as the one
     # before; for new ones give another (by hand for hours: tests/replay/run.py).
-    ROUTENOTIFY_REPLAY_SECONDS=${ROUTENOTIFY_REPLAY_SECONDS:-60} \
+    ROUTENOTIFY_REPLAY_SECONDS=${ROUTENOTIFY_REPLAY_SECONDS:-45} \
         ROUTENOTIFY_TEST_SEED=${ROUTENOTIFY_TEST_SEED:-2026} \
         check "$WORK/clean/bin/python" -m pytest -q tests/replay \
         --ignore=tests/replay/test_slow.py
@@ -313,8 +304,8 @@ leg_replay() {
         check "$WORK/clean/bin/python" -m pytest -q tests/replay/test_slow.py
 }
 
-# The same in a build whose memory runs out when the histories say so, under the
-# sanitizers: what is freed twice is freed where memory ran out.
+# By hand, as faults: the same in a build whose memory runs out when the histories
+# say so, under the sanitizers: what is freed twice is freed where memory ran out.
 leg_memory() {
     ROUTENOTIFY_TEST_ALLOC=1 sanitized_build
     check without_skips sanitized -m pytest -q tests/replay/test_replay.py -k memory
@@ -417,8 +408,9 @@ leg_interpreters() {
         'ten_thousand or when_memory_runs_out'
 }
 
-# In a build where each allocation and each system call can be made to fail,
-# under the sanitizers, which watch what each failure leaves behind.
+# By hand, for leg coverage runs them without the sanitizers: in a build where each
+# allocation and each system call can be made to fail, watched for what each
+# failure leaves behind.
 leg_faults() {
     ROUTENOTIFY_TEST_FAULTS=1 sanitized_build
     ROUTENOTIFY_REQUIRE_FAULTS=1 check without_skips sanitized -m pytest -q tests/faults
@@ -574,7 +566,7 @@ sanitized() { # Python's arguments
 # All suites of the extension but these: test_full_speed.py is 400 000 changes
 # of one kind, a minute of waiting; leaks are counted by CPython's allocator,
 # which malloc replaces here; ten thousand monitors are one ten thousand times;
-# test_harness.py tests the tests; where memory runs out AddressSanitizer ends a
+# of tests/replay the histories do; where memory runs out AddressSanitizer ends a
 # process by itself.  Elsewhere, sanitized as well: tests/faults and histories
 # in which memory runs out (legs faults, memory), tests/c and tests/fuzz, which
 # build their own.  tests/extras and tests/docs: other people's libraries.
@@ -583,9 +575,10 @@ leg_asan() {
     ROUTENOTIFY_REPLAY_SECONDS=10 \
         ROUTENOTIFY_TEST_SEED=${ROUTENOTIFY_TEST_SEED:-2026} \
         check sanitized -m pytest -q tests/unit tests/contract tests/linux \
-        tests/isolated tests/replay --ignore=tests/linux/test_full_speed.py \
-        --ignore=tests/isolated/test_leaks.py --ignore=tests/replay/test_slow.py \
-        -k "not when_memory_runs_out and not ten_thousand and not test_harness"
+        tests/isolated tests/replay/test_replay.py \
+        --ignore=tests/linux/test_full_speed.py \
+        --ignore=tests/isolated/test_leaks.py \
+        -k "not when_memory_runs_out and not ten_thousand"
 }
 
 # The C files by themselves: plain, under three sanitizers, and under valgrind.

