@@ -11,8 +11,11 @@
 #include "rn_alloc.h"
 #include "rn_linux.h"
 
-/* Dumps that may be repeated because routes moved meanwhile. */
+/* Dumps that may be repeated because routes moved meanwhile: of a table, which is
+ * told as it is in the end, and for one row, which would be denied.
+ */
 #define TRIES 5
+#define LOOKS 30
 
 #define WIRE_F_LOOKUP_TABLE 0x1000
 #define WIRE_F_FIB_MATCH 0x2000 /* Linux 4.14 (IPv4), 5.1 (IPv6) */
@@ -381,7 +384,7 @@ entry_read(int fd, struct look *look, unsigned *parts, struct rn_fail *fail)
 }
 
 /* Not there, but an IPv6 dump in several parts may lose rows while others come
- * and go: look again as long as they do, at most TRIES times.
+ * and go: look again as long as they do, at most LOOKS times.
  */
 static int
 entry_read_quietly(int fd, int netns_fd, struct look *look,
@@ -396,7 +399,7 @@ entry_read_quietly(int fd, int netns_fd, struct look *look,
         return result;
     }
     event_fd = rn_linux_event_socket(netns_fd, 1u << 20, fail);
-    for (int i = 0; i < TRIES && event_fd >= 0; i++) {
+    for (int i = 0; i < LOOKS && event_fd >= 0; i++) {
         (void)moved(event_fd);
         result = entry_read(fd, look, &parts, fail);
         if (result == 0 || fail->os_error != ESRCH || !moved(event_fd)) {

@@ -208,7 +208,7 @@ def test_top_when_stopped_then_the_terminal_is_lent_to_the_shell(linked, tmp_pat
     """Ctrl-Z left the shell without echo, on the alternate screen."""
     program = shlex.join(rncli.words("top", "--family", "inet"))
     stopped = "stty -a; echo given back; read line"
-    after = "fg; stty -a; echo over; read line"
+    after = "fg; stty -a; echo shell again; read line"
     shell = ["sh", "-c", f"set -m; {program}; {stopped}; {after}"]
     with rnterm.Terminal(linked, tmp_path, shell) as terminal:
         terminal.until(lambda screen: HELP in screen, "the live view")
@@ -222,7 +222,7 @@ def test_top_when_stopped_then_the_terminal_is_lent_to_the_shell(linked, tmp_pat
         terminal.until(lambda screen: " 8 changes" in screen, "the screen, drawn anew")
         assert not terminal.is_plain()
         terminal.type("q")
-        screen = terminal.until(lambda screen: "over" in screen, "the shell again")
+        screen = terminal.until(lambda screen: "shell again" in screen, "the shell")
         assert 2 == screen.count(" icanon ")
 
 
