@@ -571,13 +571,17 @@ sanitized() { # Python's arguments
 # in which memory runs out (legs faults, memory), tests/c and tests/fuzz, which
 # build their own.  tests/extras and tests/docs: other people's libraries.
 leg_asan() {
+    local name commands=()
+    for name in demo doctor format get json record top_once watch words; do
+        commands+=("--ignore=tests/linux/test_$name.py") # Python, and all of it slow
+    done
     sanitized_build
     ROUTENOTIFY_REPLAY_SECONDS=10 \
         ROUTENOTIFY_TEST_SEED=${ROUTENOTIFY_TEST_SEED:-2026} \
         check sanitized -m pytest -q tests/unit tests/contract tests/linux \
         tests/isolated tests/replay/test_replay.py \
         --ignore=tests/linux/test_full_speed.py \
-        --ignore=tests/isolated/test_leaks.py \
+        --ignore=tests/isolated/test_leaks.py "${commands[@]}" \
         -k "not when_memory_runs_out and not ten_thousand"
 }
 
