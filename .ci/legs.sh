@@ -297,11 +297,13 @@ leg_replay() {
         ROUTENOTIFY_TEST_SEED=${ROUTENOTIFY_TEST_SEED:-2026} \
         check "$WORK/clean/bin/python" -m pytest -q tests/replay \
         --ignore=tests/replay/test_slow.py
-    # Small here; CONTRIBUTING.md has the sizes that are promised.
+    # Small here, and without the full table, whose prefixes are 54 MB to install;
+    # CONTRIBUTING.md has the sizes that are promised.
     ROUTENOTIFY_SLOW=1 ROUTENOTIFY_SLOW_CHANGES=400000 \
         ROUTENOTIFY_SLOW_WAITING=20000 ROUTENOTIFY_SLOW_ROUTES=50000 \
         ROUTENOTIFY_SLOW_PREFIXES=5000 \
-        check "$WORK/clean/bin/python" -m pytest -q tests/replay/test_slow.py
+        check "$WORK/clean/bin/python" -m pytest -q tests/replay/test_slow.py \
+        -k "not full_table"
 }
 
 # By hand, as faults: the same in a build whose memory runs out when the histories
