@@ -180,6 +180,15 @@ ordinals_least(struct ordinals *ordinals)
     return at;
 }
 
+/* Is there but one row in the list of entries, as mostly? */
+static int
+is_alone(const struct rn_half *half, uint32_t list)
+{
+    const struct rn_node *node = rn_node(half, list);
+
+    return !node->next_entry && !node->next_hop;
+}
+
 /* The least that no row of the group with this identity has, from now on taken.
  * The group is gone through once for a row that has few equals, and twice for
  * any number of equal hops in a row.  Rows beyond the last ordinal share it:
@@ -336,7 +345,9 @@ announce_entry(struct rn_mirror *mirror, struct rn_half *half, uint32_t group,
     for (uint32_t n = entry; n; n = rn_node(half, n)->next_hop) {
         struct rn_node *node = rn_node(half, n);
         if (!(node->state & RN_NODE_MATCHED)) {
-            node->ordinal = ordinal_free(half, group, node, &ordinals);
+            node->ordinal = is_alone(half, group)
+                                ? 0
+                                : ordinal_free(half, group, node, &ordinals);
             node->state |= RN_NODE_MATCHED;
             announce(mirror, half, entry, n, RN_ADD, cause);
         }
@@ -384,8 +395,10 @@ rn_rows_change(struct rn_mirror *mirror, struct rn_half *half, uint32_t *link,
     const uint32_t group = *link;
     uint32_t e;
 
-    /* Rows that stayed as they were keep their ordinals, whatever their place. */
-    for (int alike = 1; old && alike >= 0; alike--) {
+    /* Rows that stayed as they were keep their ordinals, whatever their place;
+     * one has no place.
+     */
+    for (int alike = old && !is_alone(half, old); old && alike >= 0; alike--) {
         for (e = group; e; e = rn_node(half, e)->next_entry) {
             if (provisional(half, e)) {
                 match_rows(mirror, half, e, old, alike, cause_new);
