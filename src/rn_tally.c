@@ -13,9 +13,15 @@ const int64_t rn_tally_bounds_ns[RN_TALLY_BOUNDS] = {
     25000000,   50000000,   100000000,  250000000,  500000000,
     1000000000, 2500000000, 5000000000, 10000000000};
 
-/* Have the memory fetched while something else is done. */
+/* Have the memory fetched while something else is done.  GCC drops the calls of
+ * a function that does nothing but this, as one without effect: hence the asm.
+ */
 #ifdef __GNUC__
-#define FETCH(address) __builtin_prefetch(address, 1)
+#define FETCH(address)                  \
+    do {                                \
+        __builtin_prefetch(address, 1); \
+        __asm__ volatile("");           \
+    } while (0)
 #else
 #define FETCH(address) ((void)(address))
 #endif
@@ -30,10 +36,16 @@ struct rn_tally_slot {
 static uint32_t
 key_hash(const struct rn_tally_key *key)
 {
-    uint64_t words[4] = {0};
+    uint64_t words[4];
     uint64_t hash = 0x9e3779b97f4a7c15u;
 
-    memcpy(words, key, sizeof(*key));
+    /* By members: they were written just now, and what a processor has not yet
+     * stored it forwards to a load of the same place and size only.
+     */
+    memcpy(words, key->destination, sizeof(key->destination));
+    words[2] = (uint64_t)key->interface_index << 32 | key->table;
+    words[3] = (uint64_t)key->prefix_length << 24 |
+               (uint64_t)key->ip_version << 16 | key->protocol;
     for (size_t i = 0; i < 4; i++) {
         hash = (hash ^ words[i]) * 0xff51afd7ed558ccdu;
         hash ^= hash >> 32;
@@ -145,35 +157,61 @@ map_keep(struct rn_tally_map *map, uint64_t least)
     return before - map->used;
 }
 
-/* Count record under key.  0, or -1 when memory ran out. */
-static int
-map_count(struct rn_tally_map *map, const struct rn_tally_key *key,
-          uint32_t hash, const struct rn_record *record)
+/* The entry of key, a new one if need be; NULL when memory ran out. */
+static struct rn_tally_entry *
+map_entry(struct rn_tally_map *map, const struct rn_tally_key *key,
+          uint32_t hash)
 {
     if (map->used == map->size && map_grow(map) < 0) {
-        return -1;
+        return NULL;
     }
     struct rn_tally_slot *slot = map_slot(map, key, hash);
     if (slot->number == 0) {
         map->entries[map->used] = (struct rn_tally_entry){.key = *key};
         *slot = (struct rn_tally_slot){.hash = hash, .number = ++map->used};
     }
-    struct rn_tally_entry *entry = &map->entries[slot->number - 1];
-    entry->counts[record->type]++;
-    entry->last_ns = record->time_ns;
-    return 0;
+    return &map->entries[slot->number - 1];
 }
 
 /* ---- counting ---- */
 
-/* Changes that are counted together, and where their destinations go. */
+/* What is counted of a change. */
+struct one {
+    struct rn_tally_key key; /* of its destination */
+    struct rn_tally_key kind;
+    uint32_t hash; /* of key */
+    uint32_t merged;
+    int64_t time_ns;
+    uint8_t type;
+};
+
+/* Changes that are counted together. */
 #define TOGETHER 16
 struct some {
-    struct rn_record records[TOGETHER];
-    struct rn_tally_key keys[TOGETHER];
-    uint32_t hashes[TOGETHER];
+    struct one ones[TOGETHER];
     size_t count;
 };
+
+static void
+some_append(struct some *some, const struct rn_record *record)
+{
+    struct one *one = &some->ones[some->count++];
+
+    one->key = (struct rn_tally_key){.table = record->table,
+                                     .ip_version = record->ip_version,
+                                     .prefix_length = record->prefix_length};
+    memcpy(one->key.destination, record->destination,
+           sizeof(one->key.destination));
+    one->kind =
+        (struct rn_tally_key){.table = record->table,
+                              .interface_index = record->interface_index,
+                              .protocol = record->protocol,
+                              .ip_version = record->ip_version};
+    one->hash = key_hash(&one->key);
+    one->merged = record->merged;
+    one->time_ns = record->time_ns;
+    one->type = record->type;
+}
 
 /* Take what counts of up to TOGETHER records.  Return: how many were seen. */
 static size_t
@@ -183,18 +221,11 @@ some_take(struct some *some, const char *records, size_t count)
 
     some->count = 0;
     for (size_t i = 0; i < seen; i++) {
-        struct rn_record *record = &some->records[some->count];
-        memcpy(record, records + i * sizeof(*record), sizeof(*record));
-        if (record->type > RN_DELETE || record->ip_version == 0) {
-            continue;
+        struct rn_record record;
+        memcpy(&record, records + i * sizeof(record), sizeof(record));
+        if (record.type <= RN_DELETE && record.ip_version != 0) {
+            some_append(some, &record);
         }
-        struct rn_tally_key *key = &some->keys[some->count];
-        *key = (struct rn_tally_key){.table = record->table,
-                                     .ip_version = record->ip_version,
-                                     .prefix_length = record->prefix_length};
-        memcpy(key->destination, record->destination,
-               sizeof(key->destination));
-        some->hashes[some->count++] = key_hash(key);
     }
     return seen;
 }
@@ -209,38 +240,59 @@ some_fetch(const struct some *some, const struct rn_tally_map *map)
         return;
     }
     for (size_t i = 0; i < some->count; i++) {
-        FETCH(map_first_slot(map, some->hashes[i]));
+        FETCH(map_first_slot(map, some->ones[i].hash));
     }
     for (size_t i = 0; i < some->count; i++) {
-        uint32_t number = map_first_slot(map, some->hashes[i])->number;
+        uint32_t number = map_first_slot(map, some->ones[i].hash)->number;
         if (number != 0) {
             FETCH(&map->entries[number - 1]);
         }
     }
 }
 
-static int
-count_destination(struct rn_tally *tally, const struct some *some, size_t i)
+static void
+entry_count(struct rn_tally_entry *entry, const struct one *one)
 {
-    struct rn_tally_map *map = &tally->destinations;
-    const struct rn_tally_key *key = &some->keys[i];
-    uint32_t hash = some->hashes[i];
-
-    if (map->used >= tally->limit && map_slot(map, key, hash)->number == 0) {
-        tally->forgotten += map_keep(map, map_median(map));
-    }
-    return map_count(map, key, hash, &some->records[i]);
+    entry->counts[one->type]++;
+    entry->last_ns = one->time_ns;
 }
 
 static int
-count_kind(struct rn_tally *tally, const struct rn_record *record)
+count_destination(struct rn_tally *tally, const struct one *one)
 {
-    struct rn_tally_key key = {.table = record->table,
-                               .interface_index = record->interface_index,
-                               .protocol = record->protocol,
-                               .ip_version = record->ip_version};
+    struct rn_tally_map *map = &tally->destinations;
 
-    return map_count(&tally->kinds, &key, key_hash(&key), record);
+    if (map->used >= tally->limit &&
+        map_slot(map, &one->key, one->hash)->number == 0) {
+        tally->forgotten += map_keep(map, map_median(map));
+    }
+    struct rn_tally_entry *entry = map_entry(map, &one->key, one->hash);
+    if (entry == NULL) {
+        return -1;
+    }
+    entry_count(entry, one);
+    return 0;
+}
+
+/* A flood is of one kind for long: the last one is looked at first. */
+static int
+count_kind(struct rn_tally *tally, const struct one *one)
+{
+    struct rn_tally_map *map = &tally->kinds;
+    const struct rn_tally_key *key = &one->kind;
+    uint32_t last = tally->last_kind;
+
+    if (map->used == 0 ||
+        memcmp(&map->entries[last].key, key, sizeof(*key)) != 0) {
+        const struct rn_tally_entry *entry =
+            map_entry(map, key, key_hash(key));
+        if (entry == NULL) {
+            return -1;
+        }
+        last = tally->last_kind = (uint32_t)(entry - map->entries);
+    }
+    entry_count(&map->entries[last], one);
+    return 0;
 }
 
 static void
@@ -273,20 +325,16 @@ rn_tally_clear(struct rn_tally *tally)
 }
 
 static int
-count_one(struct rn_tally *tally, const struct some *some, size_t i,
-          int64_t now_ns)
+count_one(struct rn_tally *tally, const struct one *one, int64_t now_ns)
 {
-    const struct rn_record *record = &some->records[i];
-
-    if (count_kind(tally, record) < 0 ||
-        count_destination(tally, some, i) < 0) {
+    if (count_kind(tally, one) < 0 || count_destination(tally, one) < 0) {
         return -1;
     }
-    if (record->merged > 1) {
-        tally->merged += record->merged - 1;
+    if (one->merged > 1) {
+        tally->merged += one->merged - 1;
     }
     if (now_ns != 0) {
-        count_delay(tally, now_ns - record->time_ns);
+        count_delay(tally, now_ns - one->time_ns);
     }
     return 0;
 }
@@ -302,7 +350,7 @@ rn_tally_add(struct rn_tally *tally, const void *records, size_t count,
         size_t seen = some_take(&some, from, count);
         some_fetch(&some, &tally->destinations);
         for (size_t i = 0; i < some.count; i++) {
-            if (count_one(tally, &some, i, now_ns) < 0) {
+            if (count_one(tally, &some.ones[i], now_ns) < 0) {
                 return -1;
             }
         }

@@ -55,6 +55,7 @@ struct rn_tally {
     struct rn_tally_map destinations;
     struct rn_tally_map kinds;
     uint32_t limit;     /* destinations to tell apart at most */
+    uint32_t last_kind; /* which entry of kinds was counted last */
     uint64_t merged;    /* changes that others stand for */
     uint64_t forgotten; /* destinations dropped: the limit was reached */
     uint64_t delays[RN_TALLY_BOUNDS + 1]; /* reception to rn_tally_add() */

@@ -179,3 +179,25 @@ def test_c(build: Build, tmp_path: pathlib.Path) -> None:
     else:
         assert "" == done.stderr
         assert done.returncode == 0
+
+
+@pytest.mark.skipif(
+    rnlab.run_bounded(["gcc", "-dumpmachine"], 10).stdout.split("-")[0]
+    not in ("x86_64", "aarch64")
+    if shutil.which("gcc")
+    else True,
+    reason="of other processors it is not known what a prefetch is called",
+)
+@pytest.mark.parametrize("name", ["rn_store.c", "rn_tally.c"])
+def test_prefetches_are_in_what_the_compiler_makes(name: str, tmp_path: pathlib.Path):
+    """GCC takes a function that does nothing but prefetch for one without effect.
+
+    It dropped the calls of the tally's: each change of a great view cost twice.
+    """
+    assembly = tmp_path / "made.s"
+    done = rnlab.run_bounded(
+        ["gcc", "-O2", "-S", "-o", str(assembly), str(SOURCES / name)], COMPILE_SECONDS
+    )
+
+    assert "" == done.stderr
+    assert len(re.findall(r"\b(?:prefetch\w*|prfm)\b", assembly.read_text())) >= 2
