@@ -39,6 +39,7 @@ import rnlab
 ROOT = Path(__file__).parents[2]
 RUN = ("python", "console")
 NOT_RUN = ("", "sh", "text", "ini", "json", "toml", "powershell", "c")
+PATIENCE = 30  # seconds for the first words, and from there to the end
 
 _FENCE = re.compile(r"^```(\S*)\s*$")
 _WISH = re.compile(r"^<!-- example: (.*?) -->$")
@@ -268,7 +269,7 @@ def _watch(
     After two seconds more, in which it must not fail.
     """
     assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], 30)
+    ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
     first = os.read(process.stdout.fileno(), 1 << 16) if ready else b""
     with contextlib.suppress(subprocess.TimeoutExpired):
         rest = process.communicate(timeout=_more_seconds(first, loops=loops))
@@ -294,4 +295,4 @@ def _watch(
 def _more_seconds(first: bytes, *, loops: bool) -> float:
     if not first:
         return 0.1
-    return 2 if loops else 30
+    return 2 if loops else PATIENCE

@@ -89,7 +89,7 @@ def test_pages_when_there_is_one_more_then_readme_and_index_name_it():
     ],
 )
 def test_example_when_it_is_broken_then_the_harness_says_so(
-    language, text, complaint, computer
+    language, text, complaint, computer, monkeypatch
 ):
     """A wrong status, a warning, silence: each is a failure."""
     wishes = ["loops"] if text.startswith("# loops") else []
@@ -97,6 +97,7 @@ def test_example_when_it_is_broken_then_the_harness_says_so(
     if complaint is None:
         pages.run(example, computer)
     else:
+        monkeypatch.setattr(pages, "PATIENCE", 5)
         with pytest.raises(pages.BrokenError, match=complaint):
             pages.run(example, computer)
 
