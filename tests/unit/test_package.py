@@ -82,7 +82,7 @@ def test_import_needs_nothing_but_the_standard_library():
     code = (
         "import os, sys, threading\n"
         "before = set(sys.modules)\n"
-        "import routenotify\n"
+        "from routenotify import *\n"
         "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
         "foreign = new - set(sys.stdlib_module_names) - {'routenotify'}\n"
         "at = {os.path.dirname(sys.modules[name].__file__) for name in foreign}\n"
@@ -92,6 +92,42 @@ def test_import_needs_nothing_but_the_standard_library():
     done = python(code)
 
     assert (" 1\n", "") == (done.stdout, done.stderr)
+
+
+def test_what_most_programs_do_without_is_loaded_when_it_is_asked_for():
+    """A name that is not there is an error at once, as of any module."""
+    done = python(
+        "import sys, routenotify\n"
+        "late = ['routenotify.netioapi', 'routenotify._replay', 'inspect']\n"
+        "print([name for name in late if name in sys.modules])\n"
+        "print(sorted({*routenotify.__all__} - {*dir(routenotify)}))\n"
+        "routenotify.replay, routenotify.netioapi.NotifyRouteChange2\n"
+        "from routenotify import RecordingError\n"
+        "print([name for name in late if name not in sys.modules])\n"
+        "try:\n"
+        "    routenotify.nonesuch\n"
+        "except AttributeError as error:\n"
+        "    print(error)\n"
+    )
+
+    assert "" == done.stderr
+    assert [
+        *("[]", "[]", "[]"),
+        "module 'routenotify' has no attribute 'nonesuch'",
+    ] == done.stdout.splitlines()
+
+
+def test_a_command_loads_no_other_commands_modules():
+    """A shell that starts it in a loop waits for what it needs only."""
+    done = python(
+        "import sys\n"
+        "from routenotify._cli import main\n"
+        "main(['get', '127.0.0.1'])\n"
+        "print([name for name in sys.modules if name.endswith(('_watch', '_plot'))])\n"
+    )
+
+    assert "" == done.stderr
+    assert "[]" == done.stdout.splitlines()[-1]
 
 
 def test_the_extension_can_be_loaded_twice():
