@@ -43,7 +43,7 @@ def our_ns(double: Double, count: int, times: int) -> float:
     with routenotify.RouteMonitor(capacity=count) as monitor:
         double.fire(count)
         for _ in range(times):
-            assert len(monitor.drain()) == count
+            assert len(monitor.batch(count)) == count
             taken += double.fire(count)
 
         assert monitor.stats.conflated == 0
