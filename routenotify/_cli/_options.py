@@ -64,6 +64,14 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--json", action="store_true", help=f"print {what}")
 
 
+def add_limits(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --count and --duration; what says in words what is counted."""
+    parser.add_argument("--count", type=count, metavar="N", help=f"end after N {what}")
+    parser.add_argument(
+        "--duration", type=seconds, metavar="SECONDS", help="end after SECONDS"
+    )
+
+
 def add_netns(parser: argparse.ArgumentParser) -> None:
     """Add --netns where the system has namespaces."""
     if sys.platform == "linux":

@@ -19,6 +19,7 @@ from routenotify._cli._options import (
     Commands,
     add_family,
     add_json,
+    add_limits,
     add_netns,
     command,
     count,
@@ -63,10 +64,7 @@ def add_record(commands: Commands) -> None:
     add_family(parser)
     add_json(parser, "the summary as a JSON object")
     add_netns(parser)
-    parser.add_argument("--count", type=count, metavar="N", help="end after N changes")
-    parser.add_argument(
-        "--duration", type=seconds, metavar="SECONDS", help="end after SECONDS"
-    )
+    add_limits(parser, "changes")
     parser.add_argument(
         "--changes", action="store_true", help="without the table at the start"
     )

@@ -21,11 +21,10 @@ from routenotify._cli._options import (
     add_family,
     add_filter,
     add_json,
+    add_limits,
     add_netns,
     command,
-    count,
     netns_of,
-    seconds,
 )
 from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._words import filter_of
@@ -52,10 +51,7 @@ def add_watch(commands: Commands) -> None:
     add_family(parser)
     add_json(parser, "one JSON object per line")
     add_netns(parser)
-    parser.add_argument("--count", type=count, metavar="N", help="end after N lines")
-    parser.add_argument(
-        "--duration", type=seconds, metavar="SECONDS", help="end after SECONDS"
-    )
+    add_limits(parser, "lines")
     parser.add_argument(
         "--date", action="store_true", help="print the date before the time"
     )
