@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 
 import pytest
 import rnlab
@@ -21,6 +22,9 @@ def tasks():
 def test_twenty_monitors_have_one_reader(netns):
     """One thread more than without any, and one comparison for all of them."""
     netns.veth("v0", "192.0.2.1/24")
+    rnlab.wait_for(  # a thread that was joined is still listed for a moment
+        lambda: tasks() == threading.active_count(), what="earlier readers are gone"
+    )
     before = tasks()
     with contextlib.ExitStack() as opened:
         monitors = [opened.enter_context(routenotify.RouteMonitor()) for _ in range(20)]
