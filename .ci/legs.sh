@@ -346,15 +346,18 @@ set -- "$2" "$2/venv-${1##*/}/bin/python" "$3"
 "$2" -m pytest -q -p no:cacheprovider -k "not ($3)" \
     tests/unit tests/contract tests/isolated'
 
-# The one binary in each of them.  How it was linked, leg wheel looks at.
+# The one binary in each of them.  How it was linked, leg wheel looks at.  Without
+# memory for Python code, as in no_memory.py's `open` and `import`, 3.13 itself
+# crashes, and 3.14 complains of its garbage collector's callbacks.
 debian_pythons() {
-    local version home=$PYTHONS/debian/srv/${WORK##*/}
+    local version not home=$PYTHONS/debian/srv/${WORK##*/}
     as_root mkdir -p "$home"
     as_root cp -r "$WORK/outside" "$WORK/offline" "$WORK/abi3/." "$home/"
     for version in 3.13 3.14 3.15; do
+        not='ten_thousand or not_to_be_rewritten'
+        [ "$version" = 3.15 ] || not+=' or (no_memory and (open or import))'
         check pythons in debian \
-            sh -c "$IN_A_VENV" sh "python$version" "/srv/${WORK##*/}" \
-            'ten_thousand or not_to_be_rewritten'
+            sh -c "$IN_A_VENV" sh "python$version" "/srv/${WORK##*/}" "$not"
     done
     as_root rm -rf "$home"
 }

@@ -333,7 +333,8 @@ def test_a_foreign_file_is_refused_at_its_start(data, tmp_path):
             '{"type": "ADD", "destination": "::/0", "preferred_source": "10.0.0.1"}',
             "preferred_source='10.0.0.1' is not of the destination's family",
         ),
-        ('{"type": ' + "[" * 30_000, "nested too deeply"),
+        # Before 3.14 json stops there, since then it looks for the end.
+        ('{"type": ' + "[" * 30_000, "nested too deeply|Expecting value"),
         ('{"type": "ADD", ' + " " * 70_000 + "}", "a line of more than 65536 bytes"),
     ],
     ids=lambda text: text[:40],  # Windows has them in its environment
