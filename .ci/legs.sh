@@ -293,7 +293,7 @@ leg_replay() {
     cd "$WORK/outside" || exit 1
     # One seed here, so that a change is judged by the same histories as the one
     # before; for new ones give another (by hand for hours: tests/replay/run.py).
-    ROUTENOTIFY_REPLAY_SECONDS=${ROUTENOTIFY_REPLAY_SECONDS:-45} \
+    ROUTENOTIFY_REPLAY_SECONDS=${ROUTENOTIFY_REPLAY_SECONDS:-35} \
         ROUTENOTIFY_TEST_SEED=${ROUTENOTIFY_TEST_SEED:-2026} \
         check "$WORK/clean/bin/python" -m pytest -q tests/replay \
         --ignore=tests/replay/test_slow.py
@@ -577,8 +577,9 @@ sanitized() { # Python's arguments
 # build their own.  tests/extras and tests/docs: other people's libraries.
 leg_asan() {
     local name commands=()
-    for name in demo doctor format get json record top_once watch words; do
-        commands+=("--ignore=tests/linux/test_$name.py") # Python, and all of it slow
+    for name in linux/test_{demo,doctor,format,get,json,record,top_once,watch,words} \
+        unit/test_{listen,manual,recorded,recording,signals,story}; do
+        commands+=("--ignore=tests/$name.py") # Python, and much of it slow
     done
     sanitized_build
     ROUTENOTIFY_REPLAY_SECONDS=10 \
@@ -606,7 +607,7 @@ leg_count() {
 
 leg_fuzz() {
     cd "$ROOT" || exit 1
-    ROUTENOTIFY_FUZZ_SECONDS=${ROUTENOTIFY_FUZZ_SECONDS:-20} \
+    ROUTENOTIFY_FUZZ_SECONDS=${ROUTENOTIFY_FUZZ_SECONDS:-15} \
         check without_skips "$TOOLS/bin/python" -m pytest -q -p no:cacheprovider \
         tests/fuzz
 }
