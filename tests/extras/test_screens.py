@@ -138,11 +138,10 @@ def test_plot_live_shows_a_bar_then_what_it_drew(linked, tmp_path):
 
 
 def test_routes_shows_a_bar_when_printing_takes_longer_than_a_second(linked, tmp_path):
-    """A reader that waits is enough; the bar is gone afterwards."""
+    """A reader that pauses amid it is enough; the bar is gone afterwards."""
     linked.batch(f"route add 20.{i >> 8}.{i & 255}.0/24 dev v0" for i in range(3000))
-    lines = tmp_path / "lines"
-    slow = f"| (sleep 1.5; cat >{lines})"
-    drawn = tmp_path / "drawn"
+    lines, drawn = tmp_path / "lines", tmp_path / "drawn"
+    slow = f"| (dd bs=1 count=1 status=none; sleep 1.5; cat) >{lines}"
     with terminal(linked, tmp_path, "routes", "--json", sink=slow) as screen:
         screen.record(drawn)
 
