@@ -607,7 +607,7 @@ leg_count() {
 
 leg_fuzz() {
     cd "$ROOT" || exit 1
-    ROUTENOTIFY_FUZZ_SECONDS=${ROUTENOTIFY_FUZZ_SECONDS:-15} \
+    ROUTENOTIFY_FUZZ_SECONDS=${ROUTENOTIFY_FUZZ_SECONDS:-10} \
         check without_skips "$TOOLS/bin/python" -m pytest -q -p no:cacheprovider \
         tests/fuzz
 }

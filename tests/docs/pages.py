@@ -266,7 +266,7 @@ def _watch(
 ) -> tuple[int, bool, str, str]:
     """Wait for its end; one that loops gets Ctrl-C once it has printed something.
 
-    After two seconds more, in which it must not fail.
+    After a second more, in which it must not fail.
     """
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
@@ -295,4 +295,4 @@ def _watch(
 def _more_seconds(first: bytes, *, loops: bool) -> float:
     if not first:
         return 0.1
-    return 2 if loops else PATIENCE
+    return 1 if loops else PATIENCE

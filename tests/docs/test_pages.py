@@ -97,7 +97,7 @@ def test_example_when_it_is_broken_then_the_harness_says_so(
     if complaint is None:
         pages.run(example, computer)
     else:
-        monkeypatch.setattr(pages, "PATIENCE", 5)
+        monkeypatch.setattr(pages, "PATIENCE", 3)
         with pytest.raises(pages.BrokenError, match=complaint):
             pages.run(example, computer)
 
