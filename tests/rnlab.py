@@ -181,6 +181,20 @@ def wait_for(
         time.sleep(0.002)
 
 
+def threads() -> int:
+    """How many threads this process has, by the kernel (Linux)."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def wait_for_threads(count: int, what: str) -> None:
+    """Wait for so many threads: one that was joined is still listed for a moment.
+
+    Raises:
+        AssertionError: there are others; it says what.
+    """
+    wait_for(lambda: threads() == count, what=what)
+
+
 class Namespace:
     """One network namespace, kept alive by a descriptor."""
 

@@ -190,9 +190,7 @@ def test_ten_thousand_monitors_leave_nothing_behind():
     del monitor
 
     assert descriptors_before == rnlab.open_handles()
-    rnlab.wait_for(  # a thread that was joined is still listed for a moment
-        lambda: len(os.listdir("/proc/self/task")) == threading.active_count()
-    )
+    rnlab.wait_for_threads(threading.active_count(), "no reader is left")
     assert resident() - resident_before < 8 << 20
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 
 import pytest
@@ -14,21 +13,14 @@ import routenotify
 COUNT = 2000
 
 
-def tasks():
-    """How many threads this process has."""
-    return len(os.listdir("/proc/self/task"))
-
-
 def test_twenty_monitors_have_one_reader(netns):
     """One thread more than without any, and one comparison for all of them."""
     netns.veth("v0", "192.0.2.1/24")
-    rnlab.wait_for(  # a thread that was joined is still listed for a moment
-        lambda: tasks() == threading.active_count(), what="earlier readers are gone"
-    )
-    before = tasks()
+    before = threading.active_count()
+    rnlab.wait_for_threads(before, "earlier readers are gone")
     with contextlib.ExitStack() as opened:
         monitors = [opened.enter_context(routenotify.RouteMonitor()) for _ in range(20)]
-        assert before + 1 == tasks()
+        assert before + 1 == rnlab.threads()
         compared = monitors[0].stats.resyncs
         monitors[0].resync()
         assert compared + 2 == monitors[-1].stats.resyncs  # IPv4 and IPv6
@@ -36,9 +28,9 @@ def test_twenty_monitors_have_one_reader(netns):
         assert {"20.0.0.0/24"} == {str(one.get(20).destination) for one in monitors}
         for monitor in monitors[1:]:
             monitor.close()
-        assert before + 1 == tasks()
+        assert before + 1 == rnlab.threads()
 
-    rnlab.wait_for(lambda: before == tasks(), what="end of the reader")
+    rnlab.wait_for_threads(before, "end of the reader")
 
 
 @pytest.mark.parametrize("first", ["slow", "fast"])

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -333,8 +334,11 @@ def test_a_foreign_file_is_refused_at_its_start(data, tmp_path):
             '{"type": "ADD", "destination": "::/0", "preferred_source": "10.0.0.1"}',
             "preferred_source='10.0.0.1' is not of the destination's family",
         ),
-        # Before 3.14 json stops there, since then it looks for the end.
-        ('{"type": ' + "[" * 30_000, "nested too deeply|Expecting value"),
+        (
+            '{"type": ' + "[" * 30_000,
+            # json of 3.14 takes any depth, and misses the end.
+            "nested too deeply" if sys.version_info < (3, 14) else "Expecting value",
+        ),
         ('{"type": "ADD", ' + " " * 70_000 + "}", "a line of more than 65536 bytes"),
     ],
     ids=lambda text: text[:40],  # Windows has them in its environment

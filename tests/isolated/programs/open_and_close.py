@@ -51,7 +51,7 @@ def main() -> None:
         lambda: str(first.native_id) not in os.listdir("/proc/self/task"),
         what="the end of the first thread",
     )
-    threads_before = len(os.listdir("/proc/self/task"))
+    threads_before = rnlab.threads()
     descriptors = len(os.listdir("/proc/self/fd"))
     failures: list[BaseException] = []
     barrier = threading.Barrier(6)
@@ -73,10 +73,7 @@ def main() -> None:
             thread.join(10)
     assert not failures, failures
     assert threading.active_count() == 1
-    rnlab.wait_for(  # a thread that was joined is still listed for a moment
-        lambda: len(os.listdir("/proc/self/task")) == threads_before,
-        what="no reader outlives its monitors",
-    )
+    rnlab.wait_for_threads(threads_before, "no reader outlives its monitors")
     del common  # its descriptor lives as long as the object
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
