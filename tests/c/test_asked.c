@@ -176,7 +176,7 @@ ask_often(void *arg)
 {
     struct asker *asker = arg;
 
-    for (int i = 0; i < RN_ROUNDS(300, 30); i++) {
+    for (int i = 0; i < RN_ROUNDS(300, 60); i++) {
         int which = (int)rn_check_below(&asker->seed, 2);
         uint32_t code =
             await(ask(asker->notify, which ? RN_ASK_SNAPSHOT : RN_ASK_RESYNC),

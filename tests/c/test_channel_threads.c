@@ -354,11 +354,11 @@ main(void)
     for (uint32_t capacity = 2; capacity <= 1024; capacity *= 8) {
         for (uint32_t rows = 1; rows <= TABLE_ROWS; rows *= 8) {
             test_producer_and_consumer(rn_check_random(&seed), capacity, rows,
-                                       RN_ROUNDS(200000, 4000));
+                                       RN_ROUNDS(200000, 20000));
         }
     }
     test_many_waiters(rn_check_random(&seed), RN_ROUNDS(100000, 5000), 1);
-    test_many_waiters(rn_check_random(&seed), RN_ROUNDS(500000, 4000), 100);
+    test_many_waiters(rn_check_random(&seed), RN_ROUNDS(500000, 20000), 100);
     test_close_wakes_waiters(RN_ROUNDS(500, 50));
     test_gathering(rn_check_random(&seed), RN_ROUNDS(50000, 3000));
     return 0;

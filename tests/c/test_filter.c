@@ -66,7 +66,7 @@ check_frames(const struct rn_filter *filter, int count)
 static void
 test_kernel_decides_the_same(void)
 {
-    for (int i = 0; i < RN_ROUNDS(3000, 200); i++) {
+    for (int i = 0; i < RN_ROUNDS(3000, 600); i++) {
         struct rn_filter *filter = random_filter();
         check_frames(filter, 40);
         rn_filter_unref(filter);
@@ -149,7 +149,7 @@ test_prefix_sets(void)
 {
     static struct bytes bytes;
 
-    for (int i = 0; i < RN_ROUNDS(200000, 7000); i++) {
+    for (int i = 0; i < RN_ROUNDS(200000, 20000); i++) {
         uint8_t route[18];
         char op = "=<>"[any(3)];
         bytes.size = 0;
@@ -184,7 +184,7 @@ any_length_matches(const struct rn_filter *filter, struct rn_record row)
 static void
 test_interest_errs_to_one_side(void)
 {
-    for (int i = 0; i < RN_ROUNDS(20000, 1300); i++) {
+    for (int i = 0; i < RN_ROUNDS(20000, 4000); i++) {
         struct rn_filter *filter = random_filter();
         for (int n = 0; n < 20; n++) {
             uint8_t route[18];
@@ -216,7 +216,7 @@ test_damaged_bytes(void)
     static struct bytes bytes;
     unsigned refused = 0;
 
-    for (int i = 0; i < RN_ROUNDS(100000, 7000); i++) {
+    for (int i = 0; i < RN_ROUNDS(100000, 20000); i++) {
         const char *why = NULL;
         bytes.size = 0;
         put_tree(&bytes, 3);

@@ -441,7 +441,7 @@ every_allocation_fails_once(void)
 static void
 many(void)
 {
-    const uint32_t count = RN_ROUNDS(1000000, 20000);
+    const uint32_t count = RN_ROUNDS(1000000, 50000);
     struct truth_entry t = some_entry(0, 0);
     struct rn_mirror *mirror;
 

@@ -368,7 +368,7 @@ int
 main(void)
 {
     for (size_t at = 0; at < NEWS; at++) {
-        for (unsigned filler = 20; filler < RN_ROUNDS(VALUES, 60); filler++) {
+        for (unsigned filler = 20; filler < RN_ROUNDS(VALUES, 70); filler++) {
             test_without_memory(at, filler);
         }
         /* 3 and 5 of them are enough for each of the news. */
