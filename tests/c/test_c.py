@@ -111,22 +111,49 @@ def flags_of(variant: str) -> list[str]:
     return SANITIZERS[variant]
 
 
-def compile_test(build: Build, directory: pathlib.Path) -> pathlib.Path:
-    """Compile one build into directory and return the program."""
-    sources = words_of(build.test, "sources")
-    assert sources is not None, f"{build.test} has no /* sources: ... */ line"
-
-    program = directory / pathlib.Path(build.test).stem
-    command = [
-        *("gcc", "-std=c11", "-g", "-pthread", *WARNINGS, *flags_of(build.variant)),
-        *("-DRN_TEST_ALLOC", f"-I{SOURCES}", f"-I{HERE}", "-o", str(program)),
-        str(HERE / build.test),
-        *(str(SOURCES / name) for name in sources),
-    ]
-    done = rnlab.run_bounded(command, COMPILE_SECONDS)
-
+def gcc(*arguments: str) -> None:
+    """Compile or link, without a word."""
+    done = rnlab.run_bounded(["gcc", "-g", "-pthread", *arguments], COMPILE_SECONDS)
     assert done.returncode == 0, done.stderr
-    return program
+
+
+class Compiler:
+    """Makes the programs; a file of src/ that several have is compiled once."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+
+    def _object(self, source: pathlib.Path, variant: str) -> str:
+        """Return the object file of one source, in one variant."""
+        made = self._folder / f"{source.stem}-{variant}.o"
+        if not made.exists():
+            flags = [*WARNINGS, *flags_of(variant), f"-I{SOURCES}", f"-I{HERE}"]
+            gcc(
+                *("-std=c11", "-DRN_TEST_ALLOC", *flags),
+                *("-c", "-o", str(made), str(source)),
+            )
+        return str(made)
+
+    def program(self, build: Build) -> pathlib.Path:
+        """Return the program of one build."""
+        sources = words_of(build.test, "sources")
+        assert sources is not None, f"{build.test} has no /* sources: ... */ line"
+
+        files = [HERE / build.test, *(SOURCES / name for name in sources)]
+        objects = [self._object(file, build.variant) for file in files]
+        program = self._folder / "-".join(build).replace(".c", "")
+        gcc(*flags_of(build.variant), "-o", str(program), *objects)
+        return program
+
+
+@pytest.fixture(scope="module")
+def compiler(tmp_path_factory: pytest.TempPathFactory) -> Compiler:
+    """All programs of a run of pytest are in one folder."""
+    folder = tmp_path_factory.mktemp("c")
+    if COUNTED:
+        folder = pathlib.Path(COUNTED)
+        folder.mkdir(parents=True)
+    return Compiler(folder)
 
 
 @functools.cache
@@ -158,7 +185,7 @@ def run(build: Build, program: pathlib.Path) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.timeout(COMPILE_SECONDS + RUN_SECONDS + 30)
 @pytest.mark.parametrize("build", builds(), ids="-".join)
-def test_c(build: Build, tmp_path: pathlib.Path) -> None:
+def test_c(build: Build, compiler: Compiler) -> None:
     """The program exits 0 and says nothing on standard error.
 
     A build with a weakened store must instead be caught by ThreadSanitizer: then the
@@ -167,11 +194,7 @@ def test_c(build: Build, tmp_path: pathlib.Path) -> None:
     if build.variant == "valgrind" and shutil.which("valgrind") is None:
         pytest.skip("valgrind is not installed")
 
-    folder = tmp_path
-    if COUNTED:
-        folder = pathlib.Path(COUNTED) / pathlib.Path(build.test).stem
-        folder.mkdir(parents=True)
-    done = run(build, compile_test(build, folder))
+    done = run(build, compiler.program(build))
 
     print(done.stdout, done.stderr)
     if build.variant.startswith("weaken-"):
