@@ -82,7 +82,7 @@ def _python_queues(count: int) -> dict[str, float]:
 def _ring(library: ctypes.CDLL, count: int) -> dict[str, float]:
     """In C, and every call through ctypes."""
     library.micro_ring.restype = ctypes.c_void_p
-    library.micro_ring_ns.restype = ctypes.c_double
+    library.micro_ring_ns.restype = library.micro_copy_ns.restype = ctypes.c_double
     ring = ctypes.c_void_p(library.micro_ring(ctypes.c_uint32(RING)))
     record, out = ctypes.create_string_buffer(RECORD), (ctypes.c_char * RECORD)()
     push, take = library.rn_ring_push, library.rn_ring_take
@@ -101,6 +101,7 @@ def _ring(library: ctypes.CDLL, count: int) -> dict[str, float]:
     found = {
         "ring": float(library.micro_ring_ns(ring, ctypes.c_uint32(count))),
         "ctypes_ring": _each_ns(count, through),
+        "copy": float(library.micro_copy_ns(ctypes.c_uint32(RING), ctypes.c_uint32(9))),
     }
     while push(ring, record) == 0:
         pass
@@ -138,20 +139,25 @@ def micro(lab: Lab, runs: int, count: int) -> Lines:
         for name, key in TAKING.items()
     }
     call = Measure("ring in C, a record in and out", "ns", "ctypes callback to deque")
+    copy = Measure("batch() on a full ring", "ns", "memcpy() of as many records")
     for _ in range(runs):
         done = subprocess.run(
             lab.pinned(program), check=True, capture_output=True, text=True
         )
         found = json.loads(done.stdout)
-        reader = lab.ours("queued_poll", RING)
-        poll = lab.queue_up(reader, RING // 2, 11)["ns"]
+        poll, batch = (
+            lab.queue_up(lab.ours(way, RING), RING // 2, 11)["ns"]
+            for way in ("queued_poll", "queued_batch")
+        )
         for measures, ours in ((through, found["ring"]), (taking, poll)):
             for key, measure in measures.items():
                 measure.ours.append(ours)
                 measure.other.append(found[key])
         call.ours.append(found["ring"])
         call.other.append(found["ctypes_callback"])
-    yield from (*through.values(), call, *taking.values())
+        copy.ours.append(batch)
+        copy.other.append(found["copy"])
+    yield from (*through.values(), call, *taking.values(), copy)
 
 
 def main() -> None:
