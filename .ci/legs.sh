@@ -6,8 +6,9 @@
 # shellcheck shell=bash
 
 set -u
-TOOLS=$WORK/tools # a venv with .ci/requirements.txt
+TOOLS=$WORK/tools # a venv with pytest; after all_tools, with .ci/requirements.txt
 export PATH="$WORK/python:$PATH" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+export PIP_NO_COMPILE=1 # most of what is installed is never imported
 export DEBIAN_FRONTEND=noninteractive
 export ROUTENOTIFY_WERROR=1 # here, and never for a user
 faults=0
@@ -64,10 +65,12 @@ fresh_copy() { # what a clone has: folder
     files | tar -C "$ROOT" -cf - -T - | tar -xf - -C "$1"
 }
 
-new_venv() { # folder, packages...
-    local venv=$1
-    shift
-    python3 -m venv "$venv" && "$venv/bin/pip" install -q "$@"
+new_venv() { # folder, packages...: without a pip of its own, that of TOOLS is quicker
+    python3 -m venv --without-pip "$1" && install_into "$@"
+}
+
+install_into() { # folder of a venv, arguments of pip install...
+    "$TOOLS/bin/pip" --python "$1/bin/python" install -q "${@:2}"
 }
 
 # --- setup -----------------------------------------------------------------
@@ -148,9 +151,14 @@ leg_setup() {
     # Not a link: a venv made through one would look for its home beside it.
     printf '#!/bin/sh\nexec "%s" "$@"\n' "$python" >"$WORK/python/python3"
     chmod +x "$WORK/python/python3"
-    need new_venv "$TOOLS" -r "$ROOT/.ci/requirements.txt"
+    need python3 -m venv "$TOOLS"
+    need install_into "$TOOLS" -c "$ROOT/.ci/requirements.txt" pytest pytest-timeout
     "$TOOLS/bin/python" -VV
     uname -sr
+}
+
+all_tools() { # not in leg setup, for which everything waits
+    install_into "$TOOLS" -r "$ROOT/.ci/requirements.txt"
 }
 
 # --- lint ------------------------------------------------------------------
@@ -162,6 +170,7 @@ clang_format() {
 }
 
 leg_lint() {
+    need once all_tools
     export PATH="$TOOLS/bin:$PATH" MYPYPATH=tests
     cd "$ROOT" || exit 1
     check ruff check .
@@ -193,8 +202,9 @@ wheel_contents() { # no dependencies; the extension needs libc and says one name
 }
 
 build_dist() { # the sdist, and the wheel from it
-    fresh_copy "$WORK/source"
-    quietly "$TOOLS/bin/python" -m build -o "$WORK/dist" "$WORK/source"
+    once all_tools && fresh_copy "$WORK/source" &&
+        quietly "$TOOLS/bin/python" -m build --no-isolation \
+            -o "$WORK/dist" "$WORK/source"
 }
 
 leg_build() {
@@ -256,7 +266,7 @@ tests_outside() { # copy the tests where no source of the package is: folder
 
 clean_venv() { # with the wheel and pytest, and nothing else
     new_venv "$WORK/clean" pytest pytest-timeout &&
-        "$WORK/clean/bin/pip" install -q --no-deps --no-index "$WORK"/dist/*.whl &&
+        install_into "$WORK/clean" --no-deps --no-index "$WORK"/dist/*.whl &&
         tests_outside "$WORK/outside"
 }
 
@@ -265,7 +275,7 @@ leg_wheel() {
     need once clean_venv
     cd "$WORK/outside" || exit 1
     check "$WORK/clean/bin/python" -W error -c 'import routenotify'
-    need "$TOOLS/bin/pip" install -q --no-deps --no-index "$WORK"/dist/*.whl
+    need install_into "$TOOLS" --no-deps --no-index "$WORK"/dist/*.whl
     check "$TOOLS/bin/python" -P -m mypy.stubtest routenotify._routenotify
     # Those of tests/linux and tests/isolated have run with the same code in leg
     # readme.
@@ -287,6 +297,14 @@ leg_extras() {
         tests/isolated/test_leaks.py -k "RouteBatch or numpy"
 }
 
+# Without the full table, whose prefixes are 54 MB to install; CONTRIBUTING.md has
+# the sizes that are promised.
+slow_but_small() { # for the tests that follow
+    export ROUTENOTIFY_SLOW=1 ROUTENOTIFY_SLOW_CHANGES=400000 \
+        ROUTENOTIFY_SLOW_WAITING=20000 ROUTENOTIFY_SLOW_ROUTES=50000 \
+        ROUTENOTIFY_SLOW_PREFIXES=5000
+}
+
 leg_replay() {
     need once build_dist
     need once clean_venv
@@ -297,12 +315,8 @@ leg_replay() {
         ROUTENOTIFY_TEST_SEED=${ROUTENOTIFY_TEST_SEED:-2026} \
         check "$WORK/clean/bin/python" -m pytest -q tests/replay \
         --ignore=tests/replay/test_slow.py
-    # Small here, and without the full table, whose prefixes are 54 MB to install;
-    # CONTRIBUTING.md has the sizes that are promised.
-    ROUTENOTIFY_SLOW=1 ROUTENOTIFY_SLOW_CHANGES=400000 \
-        ROUTENOTIFY_SLOW_WAITING=20000 ROUTENOTIFY_SLOW_ROUTES=50000 \
-        ROUTENOTIFY_SLOW_PREFIXES=5000 \
-        check "$WORK/clean/bin/python" -m pytest -q tests/replay/test_slow.py \
+    slow_but_small
+    check "$WORK/clean/bin/python" -m pytest -q tests/replay/test_slow.py \
         -k "not full_table"
 }
 
@@ -500,7 +514,7 @@ leg_cross() {
     check "$TOOLS/bin/check-wheel-contents" "$WORK"/cross/*.whl
     check "$TOOLS/bin/twine" check --strict "$WORK"/cross/*.whl
     need new_venv "$WORK/old-glibc" "pytest>=8" "pytest-timeout>=2.3"
-    need "$WORK/old-glibc/bin/pip" install -q --no-deps --no-index \
+    need install_into "$WORK/old-glibc" --no-deps --no-index \
         "$WORK"/cross/*_2_17_x86_64.whl
     cd "$WORK/outside" || exit 1
     # Not as hardened as a release: zig's linker leaves some of it out.
@@ -568,27 +582,46 @@ sanitized() { # Python's arguments
         PYTHONMALLOC=malloc PYTHONPATH=$PWD "$WORK/$LEG-venv/bin/python" "$@"
 }
 
-# All suites of the extension but these: test_full_speed.py is 400 000 changes
-# of one kind, a minute of waiting; leaks are counted by CPython's allocator,
-# which malloc replaces here; ten thousand monitors are one ten thousand times;
-# of tests/replay the histories do; where memory runs out AddressSanitizer ends a
-# process by itself.  Elsewhere, sanitized as well: tests/faults and histories
-# in which memory runs out (legs faults, memory), tests/c and tests/fuzz, which
-# build their own.  tests/extras and tests/docs: other people's libraries.
+# No test of these: leaks are counted by CPython's allocator, which malloc replaces
+# here; where memory runs out AddressSanitizer ends a process by itself; and before
+# GCC 14 its allocator's lock is not taken for fork(): where a thread allocates
+# meanwhile the child waits for it for ever (in GetFromAllocator()).  Elsewhere,
+# sanitized as well: tests/faults and histories in which memory runs out (legs
+# faults, memory), tests/c and tests/fuzz, which build their own.
+sanitized_tests() { # arguments of pytest...
+    local forking=tests/isolated/test_programs.py::test_program
+    ROUTENOTIFY_TEST_SEED=${ROUTENOTIFY_TEST_SEED:-2026} \
+        sanitized -m pytest -q --ignore=tests/isolated/test_leaks.py \
+        --deselect "${forking}[fork_in_a_thread.py]" \
+        --deselect "${forking}[fork_in_a_spill.py]" "$@"
+}
+
+# Not here but in leg asan_all: test_full_speed.py, 400 000 changes of one kind, a
+# minute of waiting; ten thousand monitors, one ten thousand times; of tests/replay
+# what is not the histories; the libraries of others.
 leg_asan() {
-    local name commands=()
+    local name left_out=()
     for name in linux/test_{demo,doctor,format,get,json,record,top_once,watch,words} \
-        unit/test_{listen,manual,recorded,recording,signals,story}; do
-        commands+=("--ignore=tests/$name.py") # Python, and much of it slow
+        unit/test_{listen,manual,recorded,recording,signals,story} \
+        linux/test_full_speed; do
+        left_out+=("--ignore=tests/$name.py") # Python, and much of it slow
     done
     sanitized_build
-    ROUTENOTIFY_REPLAY_SECONDS=10 \
-        ROUTENOTIFY_TEST_SEED=${ROUTENOTIFY_TEST_SEED:-2026} \
-        check sanitized -m pytest -q tests/unit tests/contract tests/linux \
-        tests/isolated tests/replay/test_replay.py \
-        --ignore=tests/linux/test_full_speed.py \
-        --ignore=tests/isolated/test_leaks.py "${commands[@]}" \
-        -k "not when_memory_runs_out and not ten_thousand"
+    ROUTENOTIFY_REPLAY_SECONDS=10 check sanitized_tests \
+        tests/{unit,contract,linux,isolated} tests/replay/test_replay.py \
+        "${left_out[@]}" -k "not when_memory_runs_out and not ten_thousand"
+}
+
+# By hand: all tests that import the extension.  The libraries of others in a second
+# process: the threads that they start when they are imported were counted.
+leg_asan_all() {
+    need once build_dist
+    sanitized_build
+    slow_but_small
+    check sanitized_tests tests/{unit,contract,linux,isolated,replay} \
+        -k "not when_memory_runs_out and not full_table"
+    need install_into "$WORK/$LEG-venv" "$(echo "$WORK"/dist/*.whl)[test-full]"
+    ROUTENOTIFY_REQUIRE_EXTRAS=1 check sanitized_tests tests/extras tests/docs
 }
 
 # The C files by themselves: plain, under three sanitizers, and under valgrind.
