@@ -67,8 +67,15 @@ def test_a_signal_is_handled_when_the_wait_is_woken_in_vain(open_monitor, wait):
 
 
 CANNOT_WAIT = """
-import os, resource, sys, routenotify
+import os, resource, sys, time, routenotify
 monitor = routenotify.RouteMonitor()
+monitor.resync()  # what begins with the monitor is over
+(reader,) = set(os.listdir("/proc/self/task")) - {str(os.getpid())}
+for _ in range(10_000):  # its own waits are refused as well, when it begins one
+    with open(f"/proc/self/task/{reader}/wchan") as where:
+        if "poll" in where.read():
+            break
+    time.sleep(0.001)
 waits = {
     "get": lambda: monitor.get(0.5),
     "batch": lambda: monitor.batch(timeout=0.5),
