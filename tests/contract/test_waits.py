@@ -76,6 +76,8 @@ for _ in range(10_000):  # its own waits are refused as well, when it begins one
         if "poll" in where.read():
             break
     time.sleep(0.001)
+else:
+    sys.exit("the reader never waits")
 waits = {
     "get": lambda: monitor.get(0.5),
     "batch": lambda: monitor.batch(timeout=0.5),
