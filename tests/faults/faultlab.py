@@ -6,6 +6,8 @@ import ctypes
 import os
 import typing
 
+import rnlab
+
 from routenotify import _routenotify
 
 
@@ -91,6 +93,6 @@ def held() -> Held:
             continue
     return Held(
         sorted(descriptors),
-        len(os.listdir("/proc/self/task")),
+        rnlab.threads(),
         _library().rn_fault_blocks(),
     )

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
-import os
 import socket
 import threading
 import time
@@ -320,7 +319,7 @@ def give_back() -> faultlab.Held:
     """What is held once the threads that end have ended."""
     before = faultlab.held()
     with contextlib.suppress(AssertionError):
-        rnlab.wait_for(lambda: len(os.listdir("/proc/self/task")) == 1, deadline=2)
+        rnlab.wait_for(lambda: rnlab.threads() == 1, deadline=2)
         return faultlab.held()
     return before
 
