@@ -43,7 +43,10 @@ struct path {
     uint64_t (*work)(const struct input *input); /* items done */
 };
 
-static struct rn_route_message scratch;
+static struct rn_hop hops[RN_HOPS_MAX];
+static struct rn_route_message scratch = {.hops = hops, .room = RN_HOPS_MAX};
+static struct rn_route_message ahead[BATCH];
+static struct rn_hop ahead_hops[BATCH];
 static uint64_t emitted;
 
 static void
@@ -144,11 +147,11 @@ message(const struct input *input, uint32_t number)
 }
 
 static void
-parse(const struct input *input, uint32_t number)
+parse(const struct input *input, uint32_t number, struct rn_route_message *out)
 {
     const struct nlmsghdr *header = message(input, number);
 
-    if (rn_rtnl_route(header, header->nlmsg_len, &scratch) != RN_PARSE_OK) {
+    if (rn_rtnl_route(header, header->nlmsg_len, out) != RN_PARSE_OK) {
         die("paths", "a message of its own did not parse");
     }
 }
@@ -164,7 +167,7 @@ make_input(struct input *input, enum shape shape)
     }
     for (uint32_t i = 0; i < input->count; i++) {
         make_message(input->messages + (size_t)i * MESSAGE, shape, i);
-        parse(input, i);
+        parse(input, i, &scratch);
         input->hops[i] = scratch.hops[0];
         input->entries[i] = scratch.entry;
         input->entries[i].hops = &input->hops[i];
@@ -214,7 +217,7 @@ static uint64_t
 parse_all(const struct input *input)
 {
     for (uint32_t i = 0; i < input->count; i++) {
-        parse(input, i);
+        parse(input, i, &scratch);
     }
     return input->count;
 }
@@ -334,27 +337,27 @@ channel_spilling(const struct input *input)
     return input->count;
 }
 
-/* One batch as rn_linux_receive.c does it: look ahead, then parse and apply. */
+/* One batch as rn_linux_receive.c does it: all parsed, then all applied. */
 static void
 receive_batch(const struct input *input, struct rn_mirror *mirror,
               uint32_t from, int deleting)
 {
-    struct rn_entry expected[BATCH];
-    uint32_t end = from + BATCH < input->count ? from + BATCH : input->count;
-    size_t found = 0;
+    struct rn_entry *expected[BATCH];
+    uint32_t left = input->count - from;
+    uint32_t count = left < BATCH ? left : BATCH;
 
-    for (uint32_t i = from; i < end; i++) {
-        const struct nlmsghdr *header = message(input, i);
-        found += rn_rtnl_glance(header, header->nlmsg_len, &expected[found]) ==
-                 RN_PARSE_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        ahead[i].hops = &ahead_hops[i];
+        ahead[i].room = 1;
+        parse(input, from + i, &ahead[i]);
+        expected[i] = &ahead[i].entry;
     }
-    rn_mirror_expect(mirror, expected, found);
-    for (uint32_t i = from; i < end; i++) {
-        parse(input, i);
+    rn_mirror_expect(mirror, expected, count);
+    for (uint32_t i = 0; i < count; i++) {
         if (deleting) {
-            rn_mirror_deleted(mirror, &scratch.entry);
+            rn_mirror_deleted(mirror, expected[i]);
         } else {
-            rn_mirror_added(mirror, &scratch.entry,
+            rn_mirror_added(mirror, expected[i],
                             RN_PLACE_CREATE | RN_PLACE_EXCL);
         }
     }

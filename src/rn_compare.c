@@ -270,8 +270,8 @@ guess(struct rn_mirror *mirror, struct rn_half *half, uint32_t *link,
         return RN_NEED_MEMORY;
     }
     if (!link) {
-        struct rn_key key =
-            rn_key_of(half, entry, rn_node(half, first)->source);
+        struct rn_key key;
+        rn_key_set(&key, half, entry, rn_node(half, first)->source);
         link = rn_group_add(half, &key);
     }
     if (!link) {
@@ -288,9 +288,9 @@ int
 rn_mirror_dumped(struct rn_mirror *mirror, const struct rn_entry *entry)
 {
     struct rn_half *half = rn_half_of(mirror, entry->ip_version);
-    struct rn_key key =
-        rn_key_of(half, entry, rn_source_number(mirror, entry, 0));
+    struct rn_key key;
 
+    rn_key_set(&key, half, entry, rn_source_number(mirror, entry, 0));
     /* Of a touched destination the finish would drop it again: this only saves
      * the memory until then.
      */

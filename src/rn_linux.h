@@ -372,6 +372,11 @@ void
 rn_linux_news(struct rn_source *source, const struct nlmsghdr *header,
               size_t size, struct rn_route_message *scratch);
 
+/* The same of a route message that is parsed already, and was `size` bytes. */
+void
+rn_linux_route_news(struct rn_source *source,
+                    const struct rn_route_message *message, size_t size);
+
 /* Messages were lost or not understood. */
 void
 rn_linux_news_lost(struct rn_source *source);
@@ -452,6 +457,12 @@ struct rn_exchange {
 };
 int
 rn_linux_exchange(struct rn_exchange *exchange, struct rn_fail *fail);
+
+/* A message to parse into, with room for all hops; NULL: memory ran out.  It is
+ * freed in one piece.
+ */
+struct rn_route_message *
+rn_linux_message_new(void);
 
 /* A row of a parsed message: hop `at` of it (0 if it has none). */
 void

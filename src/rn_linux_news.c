@@ -143,18 +143,13 @@ carry_out(struct rn_source *source, int need)
     }
 }
 
-static enum rn_parse
-route(struct rn_source *source, const struct nlmsghdr *header, size_t size,
-      struct rn_route_message *message)
+void
+rn_linux_route_news(struct rn_source *source,
+                    const struct rn_route_message *message, size_t size)
 {
-    enum rn_parse parsed = rn_rtnl_route(header, size, message);
-
-    if (parsed != RN_PARSE_OK) {
-        return parsed;
-    }
     rn_linux_large_news(source, message, size);
     if (!rn_linux_wants_entry(source, &message->entry)) {
-        return parsed;
+        return;
     }
     rn_linux_note_object(source, &message->entry);
     carry_out(source,
@@ -162,6 +157,17 @@ route(struct rn_source *source, const struct nlmsghdr *header, size_t size,
                   ? rn_mirror_added(source->mirror, &message->entry,
                                     rn_linux_place(message->nl_flags))
                   : rn_mirror_deleted(source->mirror, &message->entry));
+}
+
+static enum rn_parse
+route(struct rn_source *source, const struct nlmsghdr *header, size_t size,
+      struct rn_route_message *message)
+{
+    enum rn_parse parsed = rn_rtnl_route(header, size, message);
+
+    if (parsed == RN_PARSE_OK) {
+        rn_linux_route_news(source, message, size);
+    }
     return parsed;
 }
 

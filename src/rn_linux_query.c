@@ -237,7 +237,7 @@ int
 rn_table_get(int family, int netns_fd, struct rn_table **out,
              struct rn_fail *fail)
 {
-    struct gather gather = {.message = rn_alloc(sizeof(*gather.message))};
+    struct gather gather = {.message = rn_linux_message_new()};
     int result = -1;
 
     *out = NULL;
@@ -417,7 +417,7 @@ rn_entry_get(const struct rn_record *row, int netns_fd, struct rn_route *out,
              struct rn_fail *fail)
 {
     struct look look = {
-        .message = rn_alloc(sizeof(*look.message)), .row = row, .out = out};
+        .message = rn_linux_message_new(), .row = row, .out = out};
     int result = -1;
 
     if (!look.message) {
@@ -535,7 +535,7 @@ rn_best_route(int ip_version, const uint8_t *address,
               int netns_fd, struct rn_route *out, uint8_t best_source[16],
               struct rn_fail *fail)
 {
-    struct rn_route_message *message = rn_alloc(sizeof(*message));
+    struct rn_route_message *message = rn_linux_message_new();
     int result = -1;
 
     if (!message) {

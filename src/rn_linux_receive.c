@@ -1,5 +1,5 @@
 /* rn_linux_receive.c - the event socket: many datagrams a call, only from the
- * kernel, cut into messages.
+ * kernel, cut into messages, route messages parsed before any is applied.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,13 +20,21 @@
 #define BATCH 64
 #define SLOT (RN_DATAGRAM + 192u)
 
+/* What a datagram is if it is what most are: one route message, of one hop. */
+struct ahead {
+    struct rn_route_message message;
+    struct rn_hop hop;
+    int parsed; /* it is */
+};
+
 struct rn_receive {
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
     struct sockaddr_nl senders[BATCH];
     unsigned char *slots;
-    struct rn_entry expected[BATCH]; /* keys of the routes in the batch */
-    struct rn_route_message scratch;
+    struct ahead ahead[BATCH];
+    struct rn_route_message scratch; /* for all others */
+    struct rn_hop hops[RN_HOPS_MAX]; /* of scratch */
 };
 
 struct rn_receive *
@@ -47,7 +55,11 @@ rn_linux_receive_new(void)
         r->messages[i].msg_hdr.msg_iov = &r->vectors[i];
         r->messages[i].msg_hdr.msg_iovlen = 1;
         r->messages[i].msg_hdr.msg_name = &r->senders[i];
+        r->ahead[i].message.hops = &r->ahead[i].hop;
+        r->ahead[i].message.room = 1;
     }
+    r->scratch.hops = r->hops;
+    r->scratch.room = RN_HOPS_MAX;
     return r;
 }
 
@@ -109,7 +121,11 @@ datagram(struct rn_source *source, size_t i)
         rn_linux_news_lost(source);
         return;
     }
-    cut(source, r->slots + i * SLOT, message->msg_len);
+    if (r->ahead[i].parsed) {
+        rn_linux_route_news(source, &r->ahead[i].message, message->msg_len);
+    } else {
+        cut(source, r->slots + i * SLOT, message->msg_len);
+    }
 }
 
 /* Nothing was read: empty, full, interrupted, or broken. */
@@ -133,21 +149,30 @@ nothing(struct rn_source *source, struct rn_fail *fail)
     }
 }
 
-/* Every route message of the kernel's is a datagram of its own, so a look at the
- * first message of each is a look at all.
- */
+/* Parsed early, and whoever sent it: what may be applied is decided later. */
+static int
+parse_ahead(struct ahead *ahead, const struct nlmsghdr *header, size_t size)
+{
+    return rn_rtnl_route(header, size, &ahead->message) == RN_PARSE_OK &&
+           header->nlmsg_len == size;
+}
+
 static void
 look_ahead(struct rn_source *source, size_t count)
 {
     struct rn_receive *r = source->receive;
+    struct rn_entry *expected[BATCH];
     size_t found = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const void *at = r->slots + i * SLOT;
-        size_t size = r->messages[i].msg_len;
-        found += rn_rtnl_glance(at, size, &r->expected[found]) == RN_PARSE_OK;
+        struct ahead *ahead = &r->ahead[i];
+        ahead->parsed = parse_ahead(ahead, (const void *)(r->slots + i * SLOT),
+                                    r->messages[i].msg_len);
+        if (ahead->parsed) {
+            expected[found++] = &ahead->message.entry;
+        }
     }
-    rn_mirror_expect(source->mirror, r->expected, found);
+    rn_mirror_expect(source->mirror, expected, found);
 }
 
 int
@@ -165,9 +190,7 @@ rn_linux_receive(struct rn_source *source, struct rn_fail *fail)
     }
     source->now_ns = rn_linux_wall_ns();
     source->read += (unsigned)count;
-    if (count > 1) {
-        look_ahead(source, (size_t)count);
-    }
+    look_ahead(source, (size_t)count);
     for (size_t i = 0; i < (size_t)count; i++) {
         datagram(source, i);
     }

@@ -135,6 +135,22 @@ row_fill(const struct rn_entry *entry, const struct rn_hop *hop,
     row->weight = entry->hop_count > 1 ? hop->weight : 0;
 }
 
+struct rn_route_message *
+rn_linux_message_new(void)
+{
+    struct {
+        struct rn_route_message message;
+        struct rn_hop hops[RN_HOPS_MAX];
+    } *memory = rn_alloc(sizeof(*memory));
+
+    if (!memory) {
+        return NULL;
+    }
+    memory->message.hops = memory->hops;
+    memory->message.room = RN_HOPS_MAX;
+    return &memory->message;
+}
+
 void
 rn_linux_row(const struct rn_route_message *message, uint32_t at,
              struct rn_route *out)

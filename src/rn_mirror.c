@@ -67,7 +67,7 @@ news_begin(struct news *news, struct rn_mirror *mirror,
     news->mirror = mirror;
     news->half = half;
     news->entry = entry;
-    news->key = rn_key_of(half, entry, source);
+    rn_key_set(&news->key, half, entry, source);
     news->link = rn_group_find(half, &news->key);
     if (half->comparing) {
         rn_compare_touch(mirror, half, entry->destination);
@@ -85,8 +85,8 @@ news_group(struct news *news, uint32_t first)
 {
     if (!news->link) {
         if (news->entry->source_length) {
-            news->key = rn_key_of(news->half, news->entry,
-                                  rn_node(news->half, first)->source);
+            rn_key_set(&news->key, news->half, news->entry,
+                       rn_node(news->half, first)->source);
         }
         news->link = rn_group_add(news->half, &news->key);
     }
@@ -507,27 +507,30 @@ rn_mirror_added(struct rn_mirror *mirror, const struct rn_entry *entry,
 
 #define EXPECTED 64u /* at a time; as many lines as caches fetch at once */
 
+/* One with a source prefix has no hash: its number may be another by then. */
 static void
-expect_some(const struct rn_mirror *mirror, const struct rn_entry *entries,
+expect_some(const struct rn_mirror *mirror, struct rn_entry *const *entries,
             size_t count)
 {
-    uint32_t hashes[EXPECTED];
-
     for (size_t i = 0; i < count; i++) {
-        const struct rn_half *half = &mirror->half[entries[i].ip_version == 6];
-        /* Hardly any entry has a source prefix; the others miss, no more. */
-        hashes[i] = rn_key_of(half, &entries[i], 0).hash;
-        rn_group_fetch_slot(half, hashes[i]);
+        const struct rn_half *half =
+            &mirror->half[entries[i]->ip_version == 6];
+        if (!entries[i]->source_length) {
+            entries[i]->hash = rn_key_hash(half, entries[i]);
+            rn_group_fetch_slot(half, entries[i]->hash);
+        }
     }
     for (size_t i = 0; i < count; i++) {
-        rn_group_fetch_node(&mirror->half[entries[i].ip_version == 6],
-                            hashes[i]);
+        if (entries[i]->hash) {
+            rn_group_fetch_node(&mirror->half[entries[i]->ip_version == 6],
+                                entries[i]->hash);
+        }
     }
 }
 
 void
 rn_mirror_expect(const struct rn_mirror *mirror,
-                 const struct rn_entry *entries, size_t count)
+                 struct rn_entry *const *entries, size_t count)
 {
     while (count > 0) {
         size_t some = count < EXPECTED ? count : EXPECTED;

@@ -50,12 +50,12 @@ rn_mirror_deleted(struct rn_mirror *mirror, const struct rn_entry *entry);
 
 /* rn_mirror_expect - news of these entries come next: have the memory fetched
  * that they will look at, all of it at once, for in a large table every look is
- * a miss of the cache.  A hint: nothing changes, and of an entry only the
- * members that rn_rtnl_glance fills are read.
+ * a miss of the cache.  A hint: the table does not change, and an entry only
+ * gets its hash, so that it need not be computed again.
  */
 void
 rn_mirror_expect(const struct rn_mirror *mirror,
-                 const struct rn_entry *entries, size_t count);
+                 struct rn_entry *const *entries, size_t count);
 
 /* rn_mirror_link_removed - every IPv4 entry with any hop on the device goes,
  * every hop there of IPv6 entries and of nexthop objects goes (the index may be

@@ -31,6 +31,8 @@ struct rn_entry {
                               * entries different: metrics but mtu, the lock
                               * mask, congestion control, realms */
     uint32_t hop_count;  /* 0: blackhole and its kin, or nexthop_id alone */
+    uint32_t hash;       /* of its key, by rn_mirror_expect; 0: not known */
+    uint32_t reserved;   /* no padding: entries are compared bytewise */
     const struct rn_hop *hops;
     uint8_t ip_version; /* 4 or 6 */
     uint8_t prefix_length;

@@ -424,7 +424,7 @@ read_nexthop(struct span *span, const struct rule *rules,
 
     memcpy(&head, span->at, sizeof(head));
     if (head.rtnh_len < sizeof(head) || head.rtnh_len > span->left ||
-        count == RN_HOPS_MAX) {
+        count == out->room) {
         return false;
     }
     rest.at = span->at + sizeof(head);
@@ -523,32 +523,39 @@ time_left(const struct attributes *attributes)
     return ticks >= 0 ? (uint64_t)ticks * USER_HZ_NS : 1;
 }
 
-/* fill_entry - all of *out but what metrics and hops say. */
+/* fill_entry - all of *out but hops and what metrics say. */
 static inline void
-fill_entry(const struct message *message, const struct rtmsg *head,
-           const struct attributes *attributes, struct rn_route_message *out)
+fill_entry(const struct rtmsg *head, const struct attributes *attributes,
+           struct rn_entry *out)
 {
-    out->entry = (struct rn_entry){
-        .table = get_u32(attributes, RTA_TABLE, head->rtm_table),
-        .metric = get_u32(attributes, RTA_PRIORITY, 0),
-        .nexthop_id = get_u32(attributes, WIRE_RTA_NH_ID, 0),
-        .hops = out->hops,
-        .ip_version = version_of(head->rtm_family),
-        .prefix_length = head->rtm_dst_len,
-        .tos = head->rtm_tos,
-        .protocol = head->rtm_protocol,
-        .scope = head->rtm_scope,
-        .route_type = head->rtm_type,
-    };
-    get_address(attributes, RTA_DST, out->entry.destination);
-    get_address(attributes, RTA_PREFSRC, out->entry.prefsrc);
+    memset(out, 0, sizeof(*out));
+    out->table = get_u32(attributes, RTA_TABLE, head->rtm_table);
+    out->metric = get_u32(attributes, RTA_PRIORITY, 0);
+    out->nexthop_id = get_u32(attributes, WIRE_RTA_NH_ID, 0);
+    out->ip_version = version_of(head->rtm_family);
+    out->prefix_length = head->rtm_dst_len;
+    out->tos = head->rtm_tos;
+    out->protocol = head->rtm_protocol;
+    out->scope = head->rtm_scope;
+    out->route_type = head->rtm_type;
+    get_address(attributes, RTA_DST, out->destination);
+    get_address(attributes, RTA_PREFSRC, out->prefsrc);
     if (head->rtm_family == AF_INET6) {
-        out->entry.source_length = head->rtm_src_len;
-        get_address(attributes, RTA_SRC, out->entry.source);
+        out->source_length = head->rtm_src_len;
+        get_address(attributes, RTA_SRC, out->source);
     }
     if (has(attributes, WIRE_RTA_PREF)) {
-        out->entry.preference = attributes->data[WIRE_RTA_PREF][0] & 3;
+        out->preference = attributes->data[WIRE_RTA_PREF][0] & 3;
     }
+}
+
+/* fill_message - all of *out but what metrics and hops say. */
+static inline void
+fill_message(const struct message *message, const struct rtmsg *head,
+             const struct attributes *attributes, struct rn_route_message *out)
+{
+    fill_entry(head, attributes, &out->entry);
+    out->entry.hops = out->hops;
     out->nl_type = message->type;
     out->nl_flags = message->flags;
     out->rtm_flags = head->rtm_flags;
@@ -601,7 +608,10 @@ rn_rtnl_route(const struct nlmsghdr *header, size_t size,
         !prefixes_fit(&head, &attributes)) {
         return RN_PARSE_MALFORMED;
     }
-    fill_entry(&message, &head, &attributes, out);
+    if (has(&attributes, RTA_MULTIPATH) && out->room < RN_HOPS_MAX) {
+        return RN_PARSE_LARGE;
+    }
+    fill_message(&message, &head, &attributes, out);
     if (has(&attributes, RTA_METRICS) &&
         !read_metrics(inside(&attributes, RTA_METRICS), out)) {
         return RN_PARSE_MALFORMED;
@@ -613,49 +623,6 @@ rn_rtnl_route(const struct nlmsghdr *header, size_t size,
         fine = read_lone_hop(&attributes, out);
     }
     return fine ? RN_PARSE_OK : RN_PARSE_MALFORMED;
-}
-
-/* glance_at - take over an attribute that is part of the key. */
-static inline void
-glance_at(const struct attribute *attribute, struct rn_entry *out)
-{
-    uint32_t *number = attribute->type == RTA_TABLE      ? &out->table
-                       : attribute->type == RTA_PRIORITY ? &out->metric
-                                                         : NULL;
-
-    if (number && attribute->size == sizeof(*number)) {
-        memcpy(number, attribute->data, sizeof(*number));
-    } else if (attribute->type == RTA_DST && attribute->size == 4) {
-        memcpy(out->destination, attribute->data, 4);
-    } else if (attribute->type == RTA_DST && attribute->size == 16) {
-        memcpy(out->destination, attribute->data, 16);
-    }
-}
-
-enum rn_parse
-rn_rtnl_glance(const struct nlmsghdr *header, size_t size,
-               struct rn_entry *out)
-{
-    struct message message;
-    struct rtmsg head;
-    struct attribute attribute;
-
-    if (!message_open(header, size, &head, sizeof(head), &message)) {
-        return RN_PARSE_MALFORMED;
-    }
-    if (!route_is_ours(&message, &head)) {
-        return RN_PARSE_IGNORED;
-    }
-    out->ip_version = version_of(head.rtm_family);
-    out->prefix_length = head.rtm_dst_len;
-    out->tos = head.rtm_tos;
-    out->table = head.rtm_table;
-    out->metric = 0;
-    memset(out->destination, 0, sizeof(out->destination));
-    while (attribute_next(&message.attributes, &attribute)) {
-        glance_at(&attribute, out);
-    }
-    return RN_PARSE_OK;
 }
 
 enum rn_parse

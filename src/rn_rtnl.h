@@ -16,15 +16,16 @@ struct nlmsghdr;
 enum rn_parse {
     RN_PARSE_OK = 0,
     RN_PARSE_IGNORED = 1,   /* well-formed, none of ours: cloned, mcast, ... */
+    RN_PARSE_LARGE = 2,     /* RTA_MULTIPATH, and not room for RN_HOPS_MAX */
     RN_PARSE_MALFORMED = -1 /* never trusted: the caller counts and resyncs */
 };
 
-/* A route message: one entry with its hops.  300 KB and not copyable, since
- * entry.hops points into it: the caller keeps one and parses into it again.
+/* A route message: one entry with its hops, which go where the caller says; he
+ * sets hops and room once and parses into it again and again.
  * Not initialised: hops from entry.hop_count on, metrics without metrics_mask.
  */
 struct rn_route_message {
-    struct rn_entry entry; /* entry.hops points into hops */
+    struct rn_entry entry; /* entry.hops is hops */
     uint16_t nl_type;      /* RTM_NEWROUTE or RTM_DELROUTE */
     uint16_t nl_flags;     /* nlmsg_flags, all of them */
     uint32_t rtm_flags;
@@ -34,7 +35,9 @@ struct rn_route_message {
     char congestion[16];   /* RTAX_CC_ALGO (not in the mask); empty: none */
     uint16_t encap_type;   /* of the first hop */
     uint64_t expires_ns;   /* time left; 0: for ever, 1: has expired */
-    struct rn_hop hops[RN_HOPS_MAX];
+    struct rn_hop *hops;
+    uint32_t room; /* hops there: RN_HOPS_MAX, or 1 for whoever can do with
+                    * RN_PARSE_LARGE */
 };
 
 /* rn_rtnl_route - parse one RTM_NEWROUTE / RTM_DELROUTE.
@@ -58,14 +61,6 @@ struct rn_route_message {
 enum rn_parse
 rn_rtnl_route(const struct nlmsghdr *header, size_t size,
               struct rn_route_message *out);
-
-/* rn_rtnl_glance - where in the table a route message belongs: fills nothing of
- * *out but ip_version, destination, prefix_length, tos, table and metric, and
- * is no judge of the rest.  For looking ahead; ignored and malformed as above.
- */
-enum rn_parse
-rn_rtnl_glance(const struct nlmsghdr *header, size_t size,
-               struct rn_entry *out);
 
 /* RTM_NEWLINK / RTM_DELLINK with ifi_family AF_UNSPEC (others: ignored, but
  * AF_INET6 NEWLINK is reported with family 6: it stands for router state).

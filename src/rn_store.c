@@ -71,22 +71,22 @@ rn_node_free(struct rn_half *half, uint32_t number)
 }
 
 static uint32_t
-key_hash(const struct rn_half *half, const struct rn_key *key)
+key_hash(const struct rn_half *half, const struct rn_entry *entry,
+         uint32_t source)
 {
     const uint64_t mul = 0xff51afd7ed558ccdu;
-    const uint8_t *address = key->destination;
-    uint64_t hash = ((uint64_t)key->table << 32 | key->metric) * mul;
+    uint64_t hash = ((uint64_t)entry->table << 32 | entry->metric) * mul;
 
-    hash ^= ((uint64_t)key->source << 16 | (uint64_t)key->prefix_length << 8 |
-             key->tos) +
+    hash ^= ((uint64_t)source << 16 | (uint64_t)entry->prefix_length << 8 |
+             entry->tos) +
             (hash >> 29);
     if (half->width == 4) {
         uint32_t word;
-        memcpy(&word, address, sizeof(word));
+        memcpy(&word, entry->destination, sizeof(word));
         hash = (hash ^ word) * mul;
     } else {
         uint64_t words[2];
-        memcpy(words, address, sizeof(words));
+        memcpy(words, entry->destination, sizeof(words));
         hash = (hash ^ words[0]) * mul;
         hash ^= hash >> 32;
         hash = (hash ^ words[1]) * mul;
@@ -96,21 +96,23 @@ key_hash(const struct rn_half *half, const struct rn_key *key)
     return (uint32_t)(hash >> 32);
 }
 
-struct rn_key
-rn_key_of(const struct rn_half *half, const struct rn_entry *entry,
-          uint32_t source)
+uint32_t
+rn_key_hash(const struct rn_half *half, const struct rn_entry *entry)
 {
-    struct rn_key key = {
-        .table = entry->table,
-        .metric = entry->metric,
-        .source = source,
-        .prefix_length = entry->prefix_length,
-        .tos = entry->tos,
-        .destination = entry->destination,
-    };
+    return key_hash(half, entry, 0);
+}
 
-    key.hash = key_hash(half, &key);
-    return key;
+void
+rn_key_set(struct rn_key *key, const struct rn_half *half,
+           const struct rn_entry *entry, uint32_t source)
+{
+    key->hash = entry->hash ? entry->hash : key_hash(half, entry, source);
+    key->table = entry->table;
+    key->metric = entry->metric;
+    key->source = source;
+    key->prefix_length = entry->prefix_length;
+    key->tos = entry->tos;
+    key->destination = entry->destination;
 }
 
 static int

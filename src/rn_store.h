@@ -119,10 +119,17 @@ struct rn_key {
     const uint8_t *destination;
 };
 
-/* source: the pool number of the entry's source prefix. */
-struct rn_key
-rn_key_of(const struct rn_half *half, const struct rn_entry *entry,
-          uint32_t source);
+/* rn_key_hash - of an entry without a source prefix. */
+uint32_t
+rn_key_hash(const struct rn_half *half, const struct rn_entry *entry);
+
+/* rn_key_set - the key of an entry, whose source prefix has this pool number.
+ * In place: a key that is returned is copied by wider loads than it was stored
+ * by, and those wait for the stores.
+ */
+void
+rn_key_set(struct rn_key *key, const struct rn_half *half,
+           const struct rn_entry *entry, uint32_t source);
 
 /* rn_group_find - the link that holds the group's first node, or NULL.
  * Valid until a group is added or removed.

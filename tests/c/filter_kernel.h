@@ -227,7 +227,9 @@ random_frame(struct frame *frame)
     add_damage(frame);
 }
 
-static struct rn_route_message message;
+static struct rn_hop message_hops[RN_HOPS_MAX];
+static struct rn_route_message message = {.hops = message_hops,
+                                          .room = RN_HOPS_MAX};
 
 /* What must be decided; -1: either will do, for the kernel never sends it (a
  * message that does not parse, or that says its table nowhere).  What is no

@@ -43,7 +43,9 @@ struct frame {
 static struct frame frames[256];
 static size_t frame_count;
 
-static struct rn_route_message message;
+static struct rn_hop message_hops[RN_HOPS_MAX];
+static struct rn_route_message message = {.hops = message_hops,
+                                          .room = RN_HOPS_MAX};
 
 static inline enum rn_parse
 parse(const void *bytes, size_t size)

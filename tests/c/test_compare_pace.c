@@ -65,7 +65,9 @@ rn_linux_wants(const struct rn_source *source, const struct rn_filter_key *key)
 struct rn_route_message *
 rn_linux_scratch(struct rn_source *source, unsigned char **datagram)
 {
-    static struct rn_route_message scratch;
+    static struct rn_hop hops[RN_HOPS_MAX];
+    static struct rn_route_message scratch = {.hops = hops,
+                                              .room = RN_HOPS_MAX};
     static unsigned char memory[RN_DATAGRAM];
 
     (void)source;

@@ -307,8 +307,8 @@ test_each_recorded_route_says_what_its_command_said(void)
         subject = wanted->name;
         SAME(RN_PARSE_OK, parse(frame->bytes, frame->size));
         CHECK(rtnl_sane(&message));
-        CHECK(rtnl_glance_sane((const void *)frame->bytes, frame->size,
-                               &message.entry));
+        CHECK(rtnl_small_sane((const void *)frame->bytes, frame->size,
+                              &message));
         SAME(wanted->nl_type ? wanted->nl_type : RTM_NEWROUTE,
              message.nl_type);
         SAME(wanted->nl_flags, message.nl_flags);

@@ -343,6 +343,26 @@ test_multipath_wins_over_a_gateway_of_the_entry(void)
 }
 
 static void
+test_a_multipath_wants_room_for_all_hops(void)
+{
+    size_t start;
+
+    begin(AF_INET, 0);
+    put_u32(RTA_OIF, 3);
+    message.room = 1;
+    CHECK_EQ(RN_PARSE_OK, parse_own());
+    CHECK_EQ(1, message.entry.hop_count);
+
+    start = nest(RTA_MULTIPATH);
+    nested(nexthop_begin(4, 0));
+    nested(start);
+    CHECK_EQ(RN_PARSE_LARGE, parse_own());
+    message.room = RN_HOPS_MAX;
+    CHECK_EQ(RN_PARSE_OK, parse_own());
+    CHECK_EQ(4, message.hops[0].if_index);
+}
+
+static void
 test_a_multipath_without_hops_is_malformed(void)
 {
     begin(AF_INET, 0);
@@ -611,6 +631,7 @@ main(void)
     test_a_via_of_another_family_is_no_gateway();
     test_a_via_must_have_the_length_of_its_family();
     test_multipath_wins_over_a_gateway_of_the_entry();
+    test_a_multipath_wants_room_for_all_hops();
     test_a_multipath_without_hops_is_malformed();
     test_a_hop_must_lie_inside_its_multipath();
     test_bytes_after_the_last_hop_are_malformed();

@@ -92,19 +92,24 @@ rtnl_sane(const struct rn_route_message *message)
            rtnl_hops_sane(message) && rtnl_metrics_sane(message);
 }
 
-/* A glance at a message that parses sees the key that the parser reads. */
+/* With room for one hop the same comes out, unless the message tells hops in
+ * RTA_MULTIPATH.
+ */
 static inline bool
-rtnl_glance_sane(const struct nlmsghdr *header, size_t size,
-                 const struct rn_entry *parsed)
+rtnl_small_sane(const struct nlmsghdr *header, size_t size,
+                const struct rn_route_message *parsed)
 {
-    struct rn_entry seen;
+    struct rn_hop hop;
+    struct rn_route_message small = {.hops = &hop, .room = 1};
+    enum rn_parse result = rn_rtnl_route(header, size, &small);
 
-    return rn_rtnl_glance(header, size, &seen) == RN_PARSE_OK &&
-           seen.ip_version == parsed->ip_version &&
-           seen.prefix_length == parsed->prefix_length &&
-           seen.tos == parsed->tos && seen.table == parsed->table &&
-           seen.metric == parsed->metric &&
-           memcmp(seen.destination, parsed->destination, 16) == 0;
+    if (result != RN_PARSE_OK) {
+        return result == RN_PARSE_LARGE && parsed->entry.hop_count != 0;
+    }
+    small.entry.hops = parsed->entry.hops;
+    return memcmp(&small.entry, &parsed->entry, sizeof(small.entry)) == 0 &&
+           memcmp(&hop, parsed->hops, small.entry.hop_count * sizeof(hop)) ==
+               0;
 }
 
 #endif
