@@ -5,6 +5,10 @@ the instructions of each path on fixed input, and compares them with counts.json
 They are the same on every run and every machine with the same compiler, so this
 can fail a build where a measured time could not.
 
+A string instruction is one instruction, and takes as long as dozens of others:
+for clearing a hundred bytes compilers like it.  So it is looked for as well, in
+the functions that run for every change (x86 only).
+
 `--update` writes the counts of this compiler into counts.json: commit that with
 the change that made a path longer, and say why there.  `--plant` slows the
 paths down on purpose and succeeds if each of them is found.
@@ -15,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -42,6 +47,15 @@ PLANTED = (
     *("rn_ring_push", "rn_channel_emit"),
 )
 """Functions that plant.c slows down; every path calls one of them."""
+
+EACH = (
+    *("rn_rtnl_route", "rn_key_hash", "rn_key_set", "rn_entry_build"),
+    *("rn_rows_record", "rn_channel_emit", "rn_mirror_added", "rn_mirror_deleted"),
+)
+"""Functions that run for every change, and what the compiler put into them."""
+
+SMALL = "-Os"
+"""GCC's option that has it clear by string instructions."""
 
 # The C library picks its memcpy() by the processor: let it be the same one.
 SAME_LIBC = {
@@ -88,6 +102,26 @@ def count_all(*options: str, files: tuple[Path, ...] = ()) -> dict[str, float]:
         folder = Path(name)
         program = _build.build_paths(folder / "paths", *map(str, files), *options)
         return {path: count(program, path, folder) for path in PATHS}
+
+
+def with_strings(*options: str) -> list[str]:
+    """Which functions that run for every change have a string instruction.
+
+    Args:
+        options: further ones of the compiler.
+    """
+    with tempfile.TemporaryDirectory(prefix="routenotify-counts-") as name:
+        program = _build.build_paths(Path(name) / "paths", *options)
+        listed = subprocess.run(
+            ["objdump", "-d", "--no-show-raw-insn", str(program)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+    bodies = dict(re.findall(r"^\w+ <(\w+)>:\n((?:.+\n)*)", listed, re.MULTILINE))
+    found = [each for each in EACH if re.search(r"\brep (stos|movs)", bodies[each])]
+    print(f"string instructions: {', '.join(found) or 'none'}")
+    return found
 
 
 def reference(known: Mapping[str, Counts], name: str) -> tuple[str, float]:
@@ -140,6 +174,8 @@ def plant(expected: Counts, tolerance: float) -> int:
     wraps = [f"-Wl,--wrap={function}" for function in PLANTED]
     planted = count_all(*wraps, files=(_build.HERE / "plant.c",))
     missed = set(planted) - set(slower(planted, expected, tolerance))
+    if platform.machine() == "x86_64" and not with_strings(SMALL):
+        missed.add("string instructions")
     print(f"planted slowdowns not found: {', '.join(sorted(missed)) or 'none'}")
     return 1 if missed else 0
 
@@ -167,7 +203,7 @@ def main() -> int:
     print(f"{name}, compared with {whose}, tolerated {tolerance:.0%}")
     if options.plant:
         return plant(known[whose], tolerance)
-    longer = slower(count_all(), known[whose], tolerance)
+    longer = slower(count_all(), known[whose], tolerance) + with_strings()
     if longer:
         print(f"longer than before: {', '.join(longer)}", file=sys.stderr)
     return 1 if longer else 0

@@ -23,7 +23,7 @@ destination_hash(const struct rn_half *half, const uint8_t *destination)
 {
     uint64_t words[2] = {0, 0};
 
-    memcpy(words, destination, half->width);
+    rn_address_copy(half, (uint8_t *)words, destination);
     uint64_t hash = (words[0] ^ 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
     hash = (hash ^ (hash >> 32) ^ words[1]) * 0xc4ceb9fe1a85ec53u;
     hash ^= hash >> 29;

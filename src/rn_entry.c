@@ -88,7 +88,7 @@ gateway_set(struct rn_mirror *mirror, const struct rn_half *half,
     uint32_t number;
 
     if (!gateway_interned(half, hop->gateway_version)) {
-        memcpy(rn_node_gateway(half, node), hop->gateway, half->width);
+        rn_address_copy(half, rn_node_gateway(half, node), hop->gateway);
         node->gateway_version = hop->gateway_version;
         return 0;
     }
@@ -182,7 +182,7 @@ node_fill(const struct rn_half *half, struct rn_node *node,
     node->scope = entry->scope;
     node->flags = hop->flags;
     node->weight = hop->weight;
-    memcpy(node->address, entry->destination, half->width);
+    rn_address_copy(half, node->address, entry->destination);
 }
 
 static uint32_t

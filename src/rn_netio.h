@@ -99,6 +99,21 @@ static_assert(offsetof(struct rn_record, protocol) == 112, "layout");
 static_assert(offsetof(struct rn_record, type) == 116, "layout");
 static_assert(offsetof(struct rn_record, weight) == 127, "layout");
 
+/* rn_clear - memset(at, 0, size) of what the hot path clears: for these sizes
+ * compilers make a string instruction of it, which takes longer to start than
+ * these moves do.
+ */
+static inline void
+rn_clear(void *at, size_t size)
+{
+    unsigned char *bytes = at;
+
+    for (; size >= 32; size -= 32, bytes += 32) {
+        memset(bytes, 0, 32);
+    }
+    memset(bytes, 0, size);
+}
+
 /* rn_said - were metric and protocol said? */
 static inline int
 rn_said(const struct rn_record *record)

@@ -69,7 +69,7 @@ gateway_record(const struct rn_mirror *mirror, const struct rn_half *half,
         memcpy(&via, gateway, sizeof(via));
         memcpy(out->next_hop, rn_pool_get(&mirror->pool, via)->address, 16);
     } else {
-        memcpy(out->next_hop, gateway, half->width);
+        rn_address_copy(half, out->next_hop, gateway);
     }
 }
 
@@ -83,8 +83,8 @@ rn_rows_record(const struct rn_mirror *mirror, const struct rn_half *half,
     const struct rn_value *attrs = rn_pool_get(&mirror->pool, head->attrs);
     const struct rn_value *source = rn_pool_get(&mirror->pool, node->source);
 
-    memset(out, 0, sizeof(*out));
-    memcpy(out->destination, node->address, half->width);
+    rn_clear(out, sizeof(*out));
+    rn_address_copy(half, out->destination, node->address);
     gateway_record(mirror, half, node, out);
     memcpy(out->source, source->address, 16);
     memcpy(out->prefsrc, attrs->address, 16);

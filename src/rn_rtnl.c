@@ -528,7 +528,7 @@ static inline void
 fill_entry(const struct rtmsg *head, const struct attributes *attributes,
            struct rn_entry *out)
 {
-    memset(out, 0, sizeof(*out));
+    rn_clear(out, sizeof(*out));
     out->table = get_u32(attributes, RTA_TABLE, head->rtm_table);
     out->metric = get_u32(attributes, RTA_PRIORITY, 0);
     out->nexthop_id = get_u32(attributes, WIRE_RTA_NH_ID, 0);

@@ -95,6 +95,19 @@ rn_addresses_same(const struct rn_half *half, const uint8_t *a,
     return half->width == 4 ? !memcmp(a, b, 4) : !memcmp(a, b, 16);
 }
 
+/* rn_address_copy - of half.width bytes, likewise: a memcpy() of a length that is
+ * not constant becomes a string instruction.
+ */
+static inline void
+rn_address_copy(const struct rn_half *half, uint8_t *to, const uint8_t *from)
+{
+    if (half->width == 4) {
+        memcpy(to, from, 4);
+    } else {
+        memcpy(to, from, 16);
+    }
+}
+
 void
 rn_half_init(struct rn_half *half, int ip_version);
 

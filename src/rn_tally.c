@@ -167,7 +167,8 @@ map_entry(struct rn_tally_map *map, const struct rn_tally_key *key,
     }
     struct rn_tally_slot *slot = map_slot(map, key, hash);
     if (slot->number == 0) {
-        map->entries[map->used] = (struct rn_tally_entry){.key = *key};
+        rn_clear(&map->entries[map->used], sizeof(*map->entries));
+        map->entries[map->used].key = *key;
         *slot = (struct rn_tally_slot){.hash = hash, .number = ++map->used};
     }
     return &map->entries[slot->number - 1];
