@@ -183,7 +183,7 @@ free_input(struct input *input)
 }
 
 static void
-count_record(void *self, const struct rn_record *record)
+count_record(void *self, struct rn_record *record)
 {
     (void)self;
     (void)record;
@@ -364,7 +364,7 @@ receive_batch(const struct input *input, struct rn_mirror *mirror,
 }
 
 static void
-emit_record(void *channel, const struct rn_record *record)
+emit_record(void *channel, struct rn_record *record)
 {
     rn_channel_emit(channel, record);
 }

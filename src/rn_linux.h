@@ -290,7 +290,7 @@ rn_linux_bpf(struct rn_filter *const *filters, size_t count,
 
 /* Deliver a record to every subscriber, stamped with the batch's time. */
 void
-rn_linux_emit(void *source, const struct rn_record *record);
+rn_linux_emit(void *source, struct rn_record *record);
 
 /* A marker, or INITIAL: to every subscriber, to one. */
 void

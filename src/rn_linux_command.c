@@ -127,7 +127,7 @@ detach(struct rn_source *source, struct rn_command *command)
 }
 
 static void
-snapshot_row(void *self, const struct rn_record *record)
+snapshot_row(void *self, struct rn_record *record)
 {
     struct rn_rows *rows = self;
 

@@ -19,17 +19,16 @@ concerns(const struct rn_notify *notify, const struct rn_record *row)
 }
 
 void
-rn_linux_emit(void *self, const struct rn_record *record)
+rn_linux_emit(void *self, struct rn_record *record)
 {
     struct rn_source *source = self;
-    struct rn_record stamped = *record;
     const int found = record->cause != RN_CAUSE_SYSTEM;
     int told = 0;
 
-    stamped.time_ns = source->now_ns;
+    record->time_ns = source->now_ns;
     for (struct rn_notify *n = source->subscribers; n; n = n->next) {
         if (!found || concerns(n, record)) {
-            n->sink.emit(n->sink.self, &stamped);
+            n->sink.emit(n->sink.self, record);
             told = 1;
         }
     }
@@ -81,15 +80,14 @@ struct telling {
 };
 
 static void
-tell_row(void *self, const struct rn_record *record)
+tell_row(void *self, struct rn_record *record)
 {
     struct telling *telling = self;
-    struct rn_record row = *record;
 
-    row.type = RN_ADD;
-    row.cause = (uint8_t)telling->cause;
-    row.time_ns = telling->notify->source->now_ns;
-    telling->notify->sink.emit(telling->notify->sink.self, &row);
+    record->type = RN_ADD;
+    record->cause = (uint8_t)telling->cause;
+    record->time_ns = telling->notify->source->now_ns;
+    telling->notify->sink.emit(telling->notify->sink.self, record);
 }
 
 void

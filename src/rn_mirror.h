@@ -16,8 +16,9 @@
 
 struct rn_mirror;
 
+/* The record is the callee's until it returns: it may stamp and change it. */
 typedef void
-rn_mirror_emit(void *self, const struct rn_record *record);
+rn_mirror_emit(void *self, struct rn_record *record);
 
 /* How a NEWROUTE goes into the list: nlmsg_flags without their wire values. */
 enum rn_place {

@@ -36,8 +36,10 @@ struct rn_tally_slot {
 static uint32_t
 key_hash(const struct rn_tally_key *key)
 {
+    static const uint64_t odd[4] = {0x9e3779b97f4a7c15u, 0xff51afd7ed558ccdu,
+                                    0xc4ceb9fe1a85ec53u, 0xd6e8feb86659fd93u};
     uint64_t words[4];
-    uint64_t hash = 0x9e3779b97f4a7c15u;
+    uint64_t hash = 0;
 
     /* By members: they were written just now, and what a processor has not yet
      * stored it forwards to a load of the same place and size only.
@@ -47,10 +49,11 @@ key_hash(const struct rn_tally_key *key)
     words[3] = (uint64_t)key->prefix_length << 24 |
                (uint64_t)key->ip_version << 16 | key->protocol;
     for (size_t i = 0; i < 4; i++) {
-        hash = (hash ^ words[i]) * 0xff51afd7ed558ccdu;
-        hash ^= hash >> 32;
+        hash += words[i] * odd[i]; /* none waits for another */
     }
-    return (uint32_t)hash;
+    hash ^= hash >> 32;
+    hash *= odd[1];
+    return (uint32_t)(hash >> 32);
 }
 
 static struct rn_tally_slot *
@@ -95,6 +98,26 @@ map_link(struct rn_tally_map *map)
     }
 }
 
+/* What is in the map's slots into twice as many.  In the order of the slots, not
+ * of the entries: each goes to its place or as far behind the middle, so both
+ * are gone through from one end to the other and hardly miss the cache.
+ */
+static void
+map_spread(const struct rn_tally_map *map, struct rn_tally_slot *slots)
+{
+    const uint32_t mask = map->size * 4 - 1;
+
+    for (uint32_t i = 0; i < map->size * 2; i++) {
+        uint32_t at = map->slots[i].hash & mask;
+        if (map->slots[i].number != 0) {
+            while (slots[at].number != 0) {
+                at = (at + 1) & mask;
+            }
+            slots[at] = map->slots[i];
+        }
+    }
+}
+
 static int
 map_grow(struct rn_tally_map *map)
 {
@@ -108,11 +131,11 @@ map_grow(struct rn_tally_map *map)
         free(slots);
         return -1;
     }
+    map_spread(map, slots);
     free(map->slots);
     map->slots = slots;
     map->entries = entries;
     map->size = size;
-    map_link(map);
     return 0;
 }
 
@@ -193,25 +216,29 @@ struct some {
     size_t count;
 };
 
+/* A member of a record at any address; what is not wanted is not copied. */
+#define TAKE(to, record, member)                                 \
+    memcpy(&(to), (record) + offsetof(struct rn_record, member), \
+           sizeof(((struct rn_record *)0)->member))
+
 static void
-some_append(struct some *some, const struct rn_record *record)
+some_append(struct some *some, const char *record)
 {
     struct one *one = &some->ones[some->count++];
 
-    one->key = (struct rn_tally_key){.table = record->table,
-                                     .ip_version = record->ip_version,
-                                     .prefix_length = record->prefix_length};
-    memcpy(one->key.destination, record->destination,
-           sizeof(one->key.destination));
-    one->kind =
-        (struct rn_tally_key){.table = record->table,
-                              .interface_index = record->interface_index,
-                              .protocol = record->protocol,
-                              .ip_version = record->ip_version};
+    one->key = one->kind = (struct rn_tally_key){.table = 0};
+    TAKE(one->key.destination, record, destination);
+    TAKE(one->key.table, record, table);
+    TAKE(one->key.ip_version, record, ip_version);
+    TAKE(one->key.prefix_length, record, prefix_length);
+    one->kind.table = one->key.table;
+    one->kind.ip_version = one->key.ip_version;
+    TAKE(one->kind.interface_index, record, interface_index);
+    TAKE(one->kind.protocol, record, protocol);
     one->hash = key_hash(&one->key);
-    one->merged = record->merged;
-    one->time_ns = record->time_ns;
-    one->type = record->type;
+    TAKE(one->merged, record, merged);
+    TAKE(one->time_ns, record, time_ns);
+    TAKE(one->type, record, type);
 }
 
 /* Take what counts of up to TOGETHER records.  Return: how many were seen. */
@@ -222,10 +249,13 @@ some_take(struct some *some, const char *records, size_t count)
 
     some->count = 0;
     for (size_t i = 0; i < seen; i++) {
-        struct rn_record record;
-        memcpy(&record, records + i * sizeof(record), sizeof(record));
-        if (record.type <= RN_DELETE && record.ip_version != 0) {
-            some_append(some, &record);
+        const char *record = records + i * sizeof(struct rn_record);
+        uint8_t type;
+        uint8_t ip_version;
+        TAKE(type, record, type);
+        TAKE(ip_version, record, ip_version);
+        if (type <= RN_DELETE && ip_version != 0) {
+            some_append(some, record);
         }
     }
     return seen;
@@ -299,7 +329,7 @@ count_kind(struct rn_tally *tally, const struct one *one)
 static void
 count_delay(struct rn_tally *tally, int64_t delay_ns)
 {
-    size_t at = 0;
+    uint32_t at = tally->last_delay; /* hardly another for long, too */
 
     if (delay_ns < 0) { /* the wall clock was set back in between */
         delay_ns = 0;
@@ -307,6 +337,10 @@ count_delay(struct rn_tally *tally, int64_t delay_ns)
     while (at < RN_TALLY_BOUNDS && delay_ns > rn_tally_bounds_ns[at]) {
         at++;
     }
+    while (at > 0 && delay_ns <= rn_tally_bounds_ns[at - 1]) {
+        at--;
+    }
+    tally->last_delay = at;
     tally->delays[at]++;
     tally->delay_sum_ns += (uint64_t)delay_ns;
 }

@@ -54,10 +54,11 @@ extern const int64_t rn_tally_bounds_ns[RN_TALLY_BOUNDS];
 struct rn_tally {
     struct rn_tally_map destinations;
     struct rn_tally_map kinds;
-    uint32_t limit;     /* destinations to tell apart at most */
-    uint32_t last_kind; /* which entry of kinds was counted last */
-    uint64_t merged;    /* changes that others stand for */
-    uint64_t forgotten; /* destinations dropped: the limit was reached */
+    uint32_t limit;      /* destinations to tell apart at most */
+    uint32_t last_kind;  /* which entry of kinds was counted last */
+    uint32_t last_delay; /* and which of delays */
+    uint64_t merged;     /* changes that others stand for */
+    uint64_t forgotten;  /* destinations dropped: the limit was reached */
     uint64_t delays[RN_TALLY_BOUNDS + 1]; /* reception to rn_tally_add() */
     uint64_t delay_sum_ns;
 };

@@ -15,7 +15,7 @@ long rn_alloc_calls;
 static unsigned deleted[8]; /* by device */
 
 static void
-count(void *self, const struct rn_record *record)
+count(void *self, struct rn_record *record)
 {
     (void)self;
     deleted[record->interface_index] += record->type == RN_DELETE;

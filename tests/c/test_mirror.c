@@ -76,7 +76,7 @@ check_was(const struct rn_record *row, const struct rn_record *record)
 
 /* Strict: an ADD of what is there, or news of what is not, is an error. */
 static void
-consume(void *self, const struct rn_record *record)
+consume(void *self, struct rn_record *record)
 {
     size_t at = row_find(record);
 
@@ -101,7 +101,7 @@ consume(void *self, const struct rn_record *record)
 static size_t each_count;
 
 static void
-same_as_consumed(void *self, const struct rn_record *record)
+same_as_consumed(void *self, struct rn_record *record)
 {
     size_t at = row_find(record);
 
@@ -480,7 +480,7 @@ many(void)
 static uint32_t had[UINT16_MAX + 1u]; /* rows by ordinal */
 
 static void
-count_ordinal(void *self, const struct rn_record *record)
+count_ordinal(void *self, struct rn_record *record)
 {
     (void)self;
     had[record->ordinal] += record->type == RN_ADD ? 1u : UINT32_MAX;

@@ -30,7 +30,7 @@ struct said {
 static struct said said;
 
 static void
-hear(void *self, const struct rn_record *record)
+hear(void *self, struct rn_record *record)
 {
     (void)self;
     said.adds += record->type == RN_ADD;
@@ -40,7 +40,7 @@ hear(void *self, const struct rn_record *record)
 }
 
 static void
-keep(void *self, const struct rn_record *record)
+keep(void *self, struct rn_record *record)
 {
     struct table *table = self;
 

@@ -169,7 +169,7 @@ row_add(const struct rn_record *record)
 }
 
 static void
-on_emit(void *self, const struct rn_record *record)
+on_emit(void *self, struct rn_record *record)
 {
     struct row *row = row_of(record);
 
@@ -200,7 +200,7 @@ static unsigned visit;
 static size_t visited;
 
 static void
-on_row(void *self, const struct rn_record *record)
+on_row(void *self, struct rn_record *record)
 {
     struct row *row = row_of(record);
 
@@ -226,7 +226,7 @@ check_model(const struct rn_mirror *mirror)
 }
 
 static void
-on_silent_row(void *self, const struct rn_record *record)
+on_silent_row(void *self, struct rn_record *record)
 {
     (void)self;
     row_add(record);
