@@ -47,6 +47,7 @@ struct rn_channel {
                       * at the last snapshot or repetition's end */
     int unflushed;   /* something was queued since the last flush */
     int lost;        /* rn_channel_lost has something to say */
+    uint64_t taken;  /* delivered, at the last rn_channel_asleep */
 
     /* The consumer's. */
     _Alignas(RN_LINE) rn_count delivered;
@@ -401,6 +402,18 @@ rn_channel_repeat(void *self, int begins)
 
     rn_count_set(&channel->marked,
                  begins ? UINT64_MAX : rn_count_read(&channel->sequence));
+}
+
+int
+rn_channel_asleep(void *self)
+{
+    struct rn_channel *channel = self;
+    uint64_t taken = rn_count_read(&channel->delivered);
+    int none = taken == channel->taken;
+
+    channel->taken = taken;
+    return none && nonempty(channel) &&
+           rn_load_relaxed(&channel->gathered.state) != RN_WAKE_ARMED;
 }
 
 void

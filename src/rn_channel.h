@@ -57,8 +57,8 @@ rn_channel_forked(struct rn_channel *channel);
 void
 rn_channel_free(struct rn_channel *channel);
 
-/* Producer side.  Emit, flush, end, lost and repeat make a struct rn_sink; only
- * end may come from another thread, that of a consumer which closes.
+/* Producer side.  Emit, flush, end, lost, repeat and asleep make a struct rn_sink;
+ * only end may come from another thread, that of a consumer which closes.
  */
 void
 rn_channel_emit(void *channel, const struct rn_record *record);
@@ -92,6 +92,12 @@ rn_channel_mark(void *channel);
  */
 void
 rn_channel_repeat(void *channel, int begins);
+
+/* rn_channel_asleep - producer: something is queued, no consumer waits for it to
+ * become enough, and none has taken anything since the last call.
+ */
+int
+rn_channel_asleep(void *channel);
 
 /* rn_channel_keep - drop what the filter refuses from the rows of a snapshot.
  */

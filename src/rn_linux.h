@@ -152,6 +152,7 @@ struct rn_source {
     struct rn_large large[2]; /* IPv4, IPv6 */
     int64_t now_ns;           /* CLOCK_REALTIME of the batch being read */
     unsigned read;            /* datagrams of this turn */
+    int read_all;             /* the turn found nothing more */
     int64_t pause_ns;         /* the last pause for more to gather, 0: none */
     int64_t rate_since_ns;    /* CLOCK_MONOTONIC: rate_read counts from here */
     unsigned rate_read;

@@ -241,6 +241,10 @@ struct rn_sink {
      * does not mean that the consumer had no such row.  May be NULL.
      */
     void (*repeat)(void *self, int begins);
+    /* Does something wait to be taken, and has nothing been since the last call?
+     * Then a delay is noticed by nobody.  May be NULL.
+     */
+    int (*asleep)(void *self);
 };
 
 /* What failed: a Win32 code (on Linux mapped from errno, which is kept too)

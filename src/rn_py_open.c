@@ -175,6 +175,7 @@ open_notify(struct rn_state *state, const struct options *options,
         .end = rn_channel_end,
         .lost = rn_channel_lost,
         .repeat = rn_channel_repeat,
+        .asleep = rn_channel_asleep,
     };
     struct rn_config config = options->config;
     config.netns_fd = rn_space_fd(opened->space);

@@ -611,6 +611,37 @@ test_gather(void)
     rn_channel_free(channel);
 }
 
+/* Asleep: something is there, nothing has been taken since it was asked last,
+ * and nobody waits for more.
+ */
+static void
+test_asleep(void)
+{
+    struct rn_channel *channel = new_channel(8);
+    struct rn_record out[16];
+
+    CHECK_EQ(0, rn_channel_asleep(channel)); /* nothing is there */
+    emit(channel, RN_ADD, 1);
+    CHECK_EQ(1, rn_channel_asleep(channel));
+    emit(channel, RN_ADD, 2);
+    CHECK_EQ(1, rn_channel_take(channel, out, 1));
+    CHECK_EQ(0, rn_channel_asleep(channel)); /* something was taken */
+    CHECK_EQ(1, rn_channel_asleep(channel));
+    CHECK_EQ(0, rn_channel_gather(channel, 2));
+    CHECK_EQ(0, rn_channel_asleep(channel)); /* it waits for a second one */
+    emit(channel, RN_ADD, 3);
+    rn_channel_flush(channel);
+    CHECK_EQ(1, rn_channel_asleep(channel)); /* that came and is left there */
+    for (uint32_t row = 4; row <= 10; row++) {
+        emit(channel, RN_ADD, row);
+    }
+    CHECK_EQ(8, rn_channel_take(channel, out, 8));
+    CHECK_EQ(0, rn_channel_asleep(channel));
+    CHECK_EQ(1, rn_channel_asleep(channel)); /* what is spilled counts, too */
+    CHECK_EQ(1, rn_channel_take(channel, out, 16));
+    rn_channel_free(channel);
+}
+
 int
 main(void)
 {
@@ -629,6 +660,7 @@ main(void)
     test_cancelled_out_wakes_once();
     test_flush_only_after_something();
     test_gather();
+    test_asleep();
     for (uint32_t capacity = 2; capacity <= 256; capacity *= 2) {
         for (uint32_t rows = 1; rows <= TABLE_ROWS; rows *= 8) {
             check_play(rn_check_random(&seed), capacity, rows,
