@@ -351,8 +351,8 @@ rn_linux_receive_new(void);
 void
 rn_linux_receive_free(struct rn_receive *receive);
 
-/* One batch of datagrams from the event socket.  Return: 1 read something, 0
- * the queue is empty, -1 *fail tells why the socket is of no more use.
+/* One batch of datagrams from the event socket.  Return: 2 a full one, 1 read
+ * less, 0 the queue is empty, -1 *fail tells why the socket is of no more use.
  */
 int
 rn_linux_receive(struct rn_source *source, struct rn_fail *fail);

@@ -11,7 +11,7 @@
  * consumers are woken: on one core each wake-up ends the reader's time slice.
  */
 #define BATCHES_A_TURN 16
-#define BATCHES_A_FLUSH 4
+#define BATCHES_A_FLUSH 8
 
 /* A turn that found this many datagrams is followed by a pause: at such a rate
  * more are there by then, and reading and waking for a hundred costs hardly
@@ -21,7 +21,7 @@
  */
 #define BUSY 8
 #define RATE_NS 1000000
-#define PAUSE_WANTED 256 /* datagrams that should be there after it */
+#define PAUSE_WANTED 512 /* datagrams that should be there after it */
 #define PAUSE_MIN_NS 100000
 #define PAUSE_MAX_NS 1000000
 /* The pause must not fill the buffer: a million changes/s need 0.8 MiB, of twice
@@ -71,7 +71,10 @@ read_events(struct rn_source *source)
         if (more == 0) {
             empty(source);
         }
-        if (more <= 0 || i % BATCHES_A_FLUSH == BATCHES_A_FLUSH - 1) {
+        /* Less than a batch is the last: consumers need not wait until that is
+         * sure.
+         */
+        if (more < 2 || i % BATCHES_A_FLUSH == BATCHES_A_FLUSH - 1) {
             rn_linux_flush(source);
         }
     }

@@ -194,5 +194,5 @@ rn_linux_receive(struct rn_source *source, struct rn_fail *fail)
     for (size_t i = 0; i < (size_t)count; i++) {
         datagram(source, i);
     }
-    return 1;
+    return count < BATCH ? 1 : 2;
 }
