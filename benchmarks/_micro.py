@@ -18,10 +18,14 @@ from collections.abc import Callable
 from benchmarks import _build
 from benchmarks._lab import Lab
 from benchmarks._measures import RING, Lines
-from benchmarks._table import Measure
+from benchmarks._table import Bar, Measure
+from routenotify import _routenotify
 
 RECORD = 128
 """Bytes."""
+
+FRESH = 1024
+"""Rows that the caches hold; at full rate some 500 come at once."""
 
 THROUGH = {
     "SimpleQueue put() + get()": "simple_queue",
@@ -122,6 +126,23 @@ def _callback(library: ctypes.CDLL, count: int) -> dict[str, float]:
     return {"ctypes_callback": _each_ns(count, call)}
 
 
+def _fresh(rounds: int = 256) -> float:
+    """`batch()` of rows that were queued just before: what making one costs."""
+    record = bytearray(RECORD)
+    record[116:119] = bytes((1, 4, 32))  # an ADD of an IPv4 host route
+    rows = bytes(record) * FRESH
+    monitor = _routenotify.Monitor(capacity=FRESH, room=lambda _: None)
+    taken = spent = 0
+    for _ in range(rounds):
+        monitor._feed(rows)
+        start = time.thread_time_ns()
+        batch = monitor.batch()
+        spent += time.thread_time_ns() - start
+        taken += len(batch)
+    monitor.close()
+    return spent / taken
+
+
 def micro(lab: Lab, runs: int, count: int) -> Lines:
     """A record into the ring and out, taking one, and the way of a callback."""
     library = _build.build(
@@ -140,6 +161,7 @@ def micro(lab: Lab, runs: int, count: int) -> Lines:
     }
     call = Measure("ring in C, a record in and out", "ns", "ctypes callback to deque")
     copy = Measure("batch() on a full ring", "ns", "memcpy() of as many records")
+    fresh = Measure(f"batch() of {FRESH:,} rows just queued", "ns", "", Bar(10, "ours"))
     for _ in range(runs):
         done = subprocess.run(
             lab.pinned(program), check=True, capture_output=True, text=True
@@ -157,13 +179,15 @@ def micro(lab: Lab, runs: int, count: int) -> Lines:
         call.other.append(found["ctypes_callback"])
         copy.ours.append(batch)
         copy.other.append(found["copy"])
-    yield from (*through.values(), call, *taking.values(), copy)
+        fresh.ours.append(found["fresh"])
+    yield from (*through.values(), call, *taking.values(), copy, fresh)
 
 
 def main() -> None:
     """Measure once."""
     library, count = ctypes.CDLL(sys.argv[1]), int(sys.argv[2])
     found = _python_queues(count) | _ring(library, count) | _callback(library, count)
+    found["fresh"] = _fresh()
     print(json.dumps(found))
 
 

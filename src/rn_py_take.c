@@ -13,6 +13,11 @@
 #define RN_TIMEOUT_MAX 1e9 /* seconds; 31 years */
 #define RN_DRAIN_STEP (1u << 24)
 
+/* Records that waited for long are in no cache any more: so many before its turn
+ * each is asked for.
+ */
+#define AHEAD 8u
+
 /* In the object's turn.  NULL without an exception: nothing is queued; then
  * the wake object, which may have been set late, is made exact as well.
  */
@@ -393,6 +398,9 @@ list_run(struct rn_monitor *monitor, uint32_t count)
         (PyTypeObject *)monitor->state->held[RN_HELD_CHANGE_TYPE];
     uint32_t made = 0;
     for (; made < again; made++) {
+        if (made + AHEAD < again) {
+            rn_record_fetch(&records[made + AHEAD]);
+        }
         PyObject *change = rn_change_new(type, &records[made], monitor->space);
         if (change == NULL) {
             break;

@@ -13,19 +13,6 @@ const int64_t rn_tally_bounds_ns[RN_TALLY_BOUNDS] = {
     25000000,   50000000,   100000000,  250000000,  500000000,
     1000000000, 2500000000, 5000000000, 10000000000};
 
-/* Have the memory fetched while something else is done.  GCC drops the calls of
- * a function that does nothing but this, as one without effect: hence the asm.
- */
-#ifdef __GNUC__
-#define FETCH(address)                  \
-    do {                                \
-        __builtin_prefetch(address, 1); \
-        __asm__ volatile("");           \
-    } while (0)
-#else
-#define FETCH(address) ((void)(address))
-#endif
-
 /* ---- the map: slots with hash and number, from 1, of entries; 0: free ---- */
 
 struct rn_tally_slot {
@@ -271,12 +258,12 @@ some_fetch(const struct some *some, const struct rn_tally_map *map)
         return;
     }
     for (size_t i = 0; i < some->count; i++) {
-        FETCH(map_first_slot(map, some->ones[i].hash));
+        RN_FETCH(map_first_slot(map, some->ones[i].hash), 1);
     }
     for (size_t i = 0; i < some->count; i++) {
         uint32_t number = map_first_slot(map, some->ones[i].hash)->number;
         if (number != 0) {
-            FETCH(&map->entries[number - 1]);
+            RN_FETCH(&map->entries[number - 1], 1);
         }
     }
 }
