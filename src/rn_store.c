@@ -148,7 +148,7 @@ void
 rn_group_fetch_slot(const struct rn_half *half, uint32_t hash)
 {
     if (half->slots) {
-        __builtin_prefetch(&half->slots[hash & half->mask], 1);
+        RN_FETCH(&half->slots[hash & half->mask], 1);
     }
 }
 
@@ -165,8 +165,8 @@ rn_group_fetch_node(const struct rn_half *half, uint32_t hash)
     if (half->slots[at].node) {
         const unsigned char *node =
             (const void *)rn_node(half, half->slots[at].node);
-        __builtin_prefetch(node, 1);
-        __builtin_prefetch(node + half->stride - 1, 1); /* the next line? */
+        RN_FETCH(node, 1);
+        RN_FETCH(node + half->stride - 1, 1); /* the next line? */
     }
 }
 
