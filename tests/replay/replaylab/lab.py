@@ -76,8 +76,12 @@ class Lab:
             [row.line() for row in extra.elements()],
         )
 
-    def settle(self) -> list[Any]:
+    def settle(self, least: int = 0) -> list[Any]:
         """Wait until replay equals the dump; the changes that led there.
+
+        Args:
+            least: Changes to wait for at least: what came and went again leaves
+                the dump as it was, and equal before a word of it is told.
 
         Raises:
             AssertionError: it does not within the deadline.
@@ -88,9 +92,10 @@ class Lab:
         self.consumer.listener = seen.append
         end = time.monotonic() + DEADLINE
         self.consumer.catch_up()
-        while (found := self.differences()) != ([], []):
+        while (found := self.differences()) != ([], []) or len(seen) < least:
             assert time.monotonic() < end, (
                 f"only in the kernel: {found[0]}\nonly delivered: {found[1]}\n"
+                f"of {least} changes {len(seen)}:\n"
                 + "\n".join(map(rows.line_of, seen))
             )
             self.consumer.catch_up(LOOK)
