@@ -150,6 +150,7 @@ class RouteMonitor(_routenotify.Monitor):
         markers: bool = False,
         netns: NetworkNamespace | None = None,
         rcvbuf: int = 16 << 20,
+        ringbuf: bool | None = None,
     ) -> None:
         """Register for the changes (NotifyRouteChange2).
 
@@ -171,6 +172,15 @@ class RouteMonitor(_routenotify.Monitor):
                 says why.
             rcvbuf: Linux: receive buffer to ask the kernel for, in bytes;
                 `stats.rcvbuf` says what it granted.
+            ringbuf: Linux: whether the kernel hands over changes in a BPF ring
+                buffer, bpf(2), of about half of `rcvbuf` (64 MiB at most), instead
+                of queueing each on the socket; `stats.ringbuf` says so. That
+                takes a fraction of the CPU, and Linux 5.12 and root (CAP_BPF,
+                CAP_PERFMON, CAP_NET_ADMIN). None: where it may be, unless
+                `rcvbuf` is below 1 MiB, there is a `filter`, which the
+                kernel then runs, or system calls are filtered (seccomp).
+                Monitors of a namespace share what the first of them got;
+                True and False ask for a reader that has it or has it not.
 
         Raises:
             InvalidParameter: An argument is out of its range.
@@ -192,6 +202,7 @@ class RouteMonitor(_routenotify.Monitor):
                 capacity=capacity,
                 markers=markers,
                 rcvbuf=rcvbuf,
+                ringbuf=ringbuf,
                 netns_fd=space.fd,
                 netns_path=space.path,
                 program=program,

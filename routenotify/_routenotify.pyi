@@ -254,7 +254,7 @@ class MonitorStats(
     structseq[int],
     tuple[
         int, int, int, int, int, int, int, int, int, int, int, int, int, int, int,
-        int, int, int,
+        int, int, int, int,
     ],
 ):  # fmt: skip
     """received = filtered + conflated + queued + delivered."""
@@ -263,6 +263,7 @@ class MonitorStats(
         "received", "delivered", "filtered", "queued", "conflated", "high_water",
         "capacity", "overruns", "kernel_drops", "resyncs", "synthesised", "rcvbuf",
         "malformed", "foreign", "rows", "spill_lost", "leaked", "overlaps",
+        "ringbuf",
     )  # fmt: skip
 
     @property
@@ -319,6 +320,9 @@ class MonitorStats(
     @property
     def overlaps(self) -> int:
         """Callbacks that met another one (Windows)."""
+    @property
+    def ringbuf(self) -> int:
+        """Bytes of the BPF ring buffer in place of rcvbuf; 0: none."""
 
 @final
 class Filter:
@@ -357,6 +361,7 @@ class Monitor:
         capacity: int = 16384,
         markers: bool = False,
         rcvbuf: int = 16777216,
+        ringbuf: bool | None = None,
         netns_fd: int = -1,
         netns_path: bytes | None = None,
         program: Filter | None = None,

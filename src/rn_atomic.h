@@ -103,6 +103,25 @@ rn_fetch_add(rn_atomic_u32 *a, uint32_t value)
 #endif
 }
 
+#if !RN_ATOMIC_MSVC
+/* As wide as a pointer: positions that a kernel shares with us.  As above. */
+typedef struct {
+    unsigned long word;
+} rn_atomic_word;
+
+static inline unsigned long
+rn_word_load_acquire(rn_atomic_word *a)
+{
+    return __atomic_load_n(&a->word, __ATOMIC_ACQUIRE);
+}
+
+static inline void
+rn_word_store_release(rn_atomic_word *a, unsigned long value)
+{
+    __atomic_store_n(&a->word, value, __ATOMIC_RELEASE);
+}
+#endif
+
 /* rn_count_read - a statistic, never torn, on any thread.  Relaxed: it orders
  * nothing, and two counters read one after the other need not agree.
  */

@@ -1,7 +1,9 @@
 /* rn_linux.h - what the files of the Linux provider share.
  *
  *   rn_linux_socket.c    netlink sockets in a namespace, errno to Win32 codes
- *   rn_linux_receive.c   the event socket: recvmmsg, check the sender, dispatch
+ *   rn_linux_receive.c   what came on the event socket: check the sender, dispatch
+ *   rn_linux_ringbuf.c   its messages through a BPF ring buffer
+ *   rn_linux_ringbuf_bpf.c  the program that puts them there, and bpf(2)
  *   rn_linux_news.c      what a message means: mirror, triggers
  *   rn_linux_compare.c   barrier, dump, barrier, difference: a state machine
  *   rn_linux_large.c     routes that are too large for any dump
@@ -54,6 +56,19 @@ rn_linux_request_socket(int netns_fd, struct rn_fail *fail);
 /* rn_linux_event_socket - rcvbuf set first, then the groups joined. */
 int
 rn_linux_event_socket(int netns_fd, uint32_t rcvbuf, struct rn_fail *fail);
+
+/* Its halves, for who has something to do in between. */
+int
+rn_linux_bound_socket(int netns_fd, uint32_t rcvbuf, struct rn_fail *fail);
+
+int
+rn_linux_join_groups(int fd, struct rn_fail *fail);
+
+/* May calls be tried that may be forbidden?  Where calls are filtered, as in many
+ * a service, a forbidden one may end the process.
+ */
+int
+rn_linux_may_try(void);
 
 /* Set the receive buffer, as far as the system lets us: asked for more it never
  * becomes less.  Return: the effective size.
@@ -122,6 +137,7 @@ struct rn_large {
 
 struct rn_command;
 struct rn_receive;
+struct rn_ringbuf;
 struct rn_links;
 struct rn_interests;
 
@@ -141,6 +157,7 @@ struct rn_source {
     /* The reader's own, from here on, but for the counters. */
     pthread_t thread;
     int event_fd;
+    struct rn_ringbuf *ringbuf; /* where its messages are; NULL: its queue */
     int request_fd;
     int watch_fd; /* epoll of the subscribers' watch_fd */
     struct rn_mirror *mirror;
@@ -344,6 +361,85 @@ rn_linux_begun(struct rn_source *source, unsigned family);
 void
 rn_linux_compared(struct rn_source *source, unsigned family, size_t left);
 
+/* rn_linux_ringbuf_bpf.c: descriptors, or -1 with *fail */
+
+/* A ring of `size` bytes, a power of two. */
+int
+rn_linux_bpf_ring(uint32_t size, struct rn_fail *fail);
+
+/* A map of one value, which can be mapped. */
+int
+rn_linux_bpf_value(uint32_t size, struct rn_fail *fail);
+
+/* The socket filter that copies messages into the ring and lets none through;
+ * the value's beginning is RN_RINGBUF_CONGESTED and RN_RINGBUF_LOST.
+ */
+#define RN_RINGBUF_CONGESTED 0 /* u32, not 0: take nothing */
+#define RN_RINGBUF_LOST 8      /* u64, how many were not taken */
+#define RN_RINGBUF_PREFIX 8    /* u32 length and u32 port before a message */
+int
+rn_linux_bpf_copier(int map_fd, int control_fd, struct rn_fail *fail);
+
+/* rn_linux_ringbuf.c */
+struct rn_ringbuf;
+
+/* What came: where it lies until the next look or take, and whose it is. */
+struct rn_datagram {
+    const unsigned char *at;
+    uint32_t size;
+    uint32_t sender; /* port, 0: the kernel */
+};
+
+/* Let a bound socket's messages go through a ring of about `wanted` bytes.
+ * Return: NULL with *fail if it may not be or is not known here.
+ */
+struct rn_ringbuf *
+rn_linux_ringbuf_new(int socket_fd, uint32_t wanted, struct rn_fail *fail);
+
+/* Only the descriptors, as a forked child may. */
+void
+rn_linux_ringbuf_close(struct rn_ringbuf *ring);
+
+void
+rn_linux_ringbuf_free(struct rn_ringbuf *ring);
+
+/* To be polled in place of the socket. */
+int
+rn_linux_ringbuf_fd(const struct rn_ringbuf *ring);
+
+/* Bytes. */
+uint32_t
+rn_linux_ringbuf_size(const struct rn_ringbuf *ring);
+
+/* Messages that found no room.  Context: any thread. */
+uint64_t
+rn_linux_ringbuf_lost(const struct rn_ringbuf *ring);
+
+/* The next ones, up to `room`; they stay.  Context, here and below: the reader. */
+size_t
+rn_linux_ringbuf_peek(struct rn_ringbuf *ring, struct rn_datagram *out,
+                      size_t room);
+
+/* Give back the room of those that were peeked at. */
+void
+rn_linux_ringbuf_take(struct rn_ringbuf *ring);
+
+/* Is none there, not even half written? */
+int
+rn_linux_ringbuf_empty(const struct rn_ringbuf *ring);
+
+/* Does it take nothing more?  To be asked after it was found empty, too, before
+ * waiting for something.
+ */
+int
+rn_linux_ringbuf_congested(struct rn_ringbuf *ring);
+
+/* Now that it is empty, let it take messages again.  Those that it drops still
+ * are of changes made before: a comparison that begins now sees them.
+ */
+void
+rn_linux_ringbuf_resume(struct rn_ringbuf *ring);
+
 /* rn_linux_receive.c */
 struct rn_receive *
 rn_linux_receive_new(void);
@@ -351,11 +447,21 @@ rn_linux_receive_new(void);
 void
 rn_linux_receive_free(struct rn_receive *receive);
 
-/* One batch of datagrams from the event socket.  Return: 2 a full one, 1 read
+/* One batch of what came on the event socket.  Return: 2 a full one, 1 read
  * less, 0 the queue is empty, -1 *fail tells why the socket is of no more use.
  */
 int
 rn_linux_receive(struct rn_source *source, struct rn_fail *fail);
+
+/* What is readable when something came. */
+int
+rn_linux_receive_fd(const struct rn_source *source);
+
+/* How many bytes of socket buffer would hold as many changes as there is room
+ * for.
+ */
+uint64_t
+rn_linux_receive_room(struct rn_source *source);
 
 /* Scratch for parsing and for reading answers; the reader's own. */
 struct rn_route_message *

@@ -113,6 +113,10 @@ apply(struct rn_source *source)
 {
     const int unused = 0;
 
+    if (source->ringbuf) { /* the socket has its program, which takes all */
+        source->interests->everything = 1;
+        return;
+    }
     source->interests->everything = attach_program(source) < 0;
     if (source->interests->everything) {
         (void)setsockopt(source->event_fd, SOL_SOCKET, SO_DETACH_FILTER,

@@ -52,6 +52,9 @@ close_all(struct rn_source *source)
         }
         *fds[i] = -1;
     }
+    if (source->ringbuf) {
+        rn_linux_ringbuf_close(source->ringbuf);
+    }
 }
 
 /* The child has no reader: it gives back its copies of the descriptors, so
@@ -86,6 +89,7 @@ source_free(struct rn_source *source)
     rn_linux_commands_free(source);
     rn_mirror_free(source->mirror);
     rn_linux_receive_free(source->receive);
+    rn_linux_ringbuf_free(source->ringbuf);
     rn_linux_links_free(source->links);
     rn_linux_interests_free(source->interests);
     pthread_mutex_destroy(&source->lock);
@@ -107,6 +111,39 @@ source_memory(struct rn_source *source, struct rn_fail *fail)
     return 0;
 }
 
+/* Most of a socket's buffer is the kernel's own overhead, and it is taken as it
+ * is needed: a ring buffer is there from the start.
+ */
+#define RING_SHARE 2
+#define RING_ENOUGH (64u << 20)
+/* Who asks for a small buffer gets it. */
+#define RING_RCVBUF (1u << 20)
+
+/* Unasked, a program for a filter has the socket to itself: it drops more than a
+ * ring buffer saves.
+ */
+static int
+wants_ringbuf(const struct rn_config *config)
+{
+    return config->ringbuf == RN_RINGBUF_YES ||
+           (config->ringbuf == RN_RINGBUF_IF_ALLOWED && !config->filter &&
+            config->rcvbuf >= RING_RCVBUF && rn_linux_may_try());
+}
+
+/* Before the groups are joined, so that all messages go one way. */
+static int
+source_ringbuf(struct rn_source *source, const struct rn_config *config,
+               struct rn_fail *fail)
+{
+    if (!wants_ringbuf(config)) {
+        return 0;
+    }
+    uint32_t size = config->rcvbuf / RING_SHARE;
+    source->ringbuf = rn_linux_ringbuf_new(
+        source->event_fd, size < RING_ENOUGH ? size : RING_ENOUGH, fail);
+    return source->ringbuf || config->ringbuf != RN_RINGBUF_YES ? 0 : -1;
+}
+
 static int
 source_sockets(struct rn_source *source, const struct rn_config *config,
                struct rn_fail *fail)
@@ -121,8 +158,9 @@ source_sockets(struct rn_source *source, const struct rn_config *config,
     }
     /* Subscribe first, dump second. */
     source->event_fd =
-        rn_linux_event_socket(config->netns_fd, config->rcvbuf, fail);
-    if (source->event_fd < 0) {
+        rn_linux_bound_socket(config->netns_fd, config->rcvbuf, fail);
+    if (source->event_fd < 0 || source_ringbuf(source, config, fail) < 0 ||
+        rn_linux_join_groups(source->event_fd, fail) < 0) {
         return -1;
     }
     if (rn_linux_interest_start(source, config->filter) < 0) {
@@ -187,6 +225,14 @@ source_new(const struct rn_config *config, struct rn_fail *fail)
     return source;
 }
 
+/* May they share a reader? */
+static int
+source_suits(const struct rn_source *source, const struct rn_config *config)
+{
+    return config->ringbuf == RN_RINGBUF_IF_ALLOWED ||
+           (config->ringbuf == RN_RINGBUF_YES) == (source->ringbuf != NULL);
+}
+
 /* A user more of the namespace's source; registry held. */
 static struct rn_source *
 source_get(const struct rn_config *config, struct rn_fail *fail)
@@ -198,8 +244,9 @@ source_get(const struct rn_config *config, struct rn_fail *fail)
     if (rn_linux_namespace(config->netns_fd, &dev, &ino, fail) < 0) {
         return NULL;
     }
-    while (source && (source->dev != dev || source->ino != ino ||
-                      rn_load_acquire(&source->dead))) {
+    while (source &&
+           (source->dev != dev || source->ino != ino ||
+            rn_load_acquire(&source->dead) || !source_suits(source, config))) {
         source = source->next;
     }
     if (!source) {
@@ -450,12 +497,18 @@ rn_notify_stats(struct rn_notify *notify, struct rn_provider_stats *out)
 
     memset(out, 0, sizeof(*out));
     out->overruns = rn_count_read(&source->overruns);
-    out->kernel_drops = notify->forked ? 0 : rn_linux_drops(source->event_fd);
+    if (!notify->forked) {
+        out->kernel_drops = source->ringbuf
+                                ? rn_linux_ringbuf_lost(source->ringbuf)
+                                : rn_linux_drops(source->event_fd);
+    }
     out->resyncs = rn_count_read(&source->resyncs);
     out->synthesised = rn_count_read(&source->synthesised);
     out->malformed = rn_count_read(&source->malformed);
     out->foreign = rn_count_read(&source->foreign);
     out->rcvbuf = rn_load_relaxed(&source->rcvbuf);
+    out->ringbuf =
+        source->ringbuf ? rn_linux_ringbuf_size(source->ringbuf) : 0;
     out->rows = rn_load_relaxed(&source->rows);
 }
 

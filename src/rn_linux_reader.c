@@ -104,7 +104,7 @@ all_asleep(struct rn_source *source)
         asleep &= n->sink.asleep && n->sink.asleep(n->sink.self);
     }
     return asleep && source->read_all &&
-           rn_load_relaxed(&source->rcvbuf) >= PAUSE_ASLEEP * PAUSE_RCVBUF;
+           rn_linux_receive_room(source) >= PAUSE_ASLEEP * PAUSE_RCVBUF;
 }
 
 /* The pause after which the wanted number should be there, by the number that
@@ -149,6 +149,16 @@ awaits_empty(const struct rn_source *source)
     return source->compare.state == RN_COMPARE_EMPTY || source->overrun;
 }
 
+/* A ring buffer that takes no more says so nowhere else: before waiting for news
+ * it must have been found empty.
+ */
+static int
+awaits_look(const struct rn_source *source)
+{
+    return awaits_empty(source) ||
+           (source->ringbuf && !source->read_all && !source->failed.code);
+}
+
 /* Only what cannot wait ends a pause. */
 static void
 pause_reading(struct rn_source *source)
@@ -161,7 +171,7 @@ pause_reading(struct rn_source *source)
     int busy = source->read && (rate_is_high(source) || source->read >= BUSY);
 
     if (!busy || awaits_empty(source) ||
-        rn_load_relaxed(&source->rcvbuf) < PAUSE_RCVBUF) {
+        rn_linux_receive_room(source) < PAUSE_RCVBUF) {
         source->pause_ns = 0;
         source->read = 0;
         return;
@@ -185,19 +195,19 @@ earlier(int one, int other)
 static int
 timeout(const struct rn_source *source)
 {
-    return awaits_empty(source) ? 0
-                                : earlier(rn_linux_compare_timeout(source),
-                                          rn_linux_retell_timeout(source));
+    return awaits_look(source) ? 0
+                               : earlier(rn_linux_compare_timeout(source),
+                                         rn_linux_retell_timeout(source));
 }
 
 static void
 turn(struct rn_source *source)
 {
+    const int failed = source->failed.code != 0;
     struct pollfd fds[4] = {
         {.fd = source->command_fd, .events = POLLIN},
-        {.fd = source->failed.code ? -1 : source->event_fd, .events = POLLIN},
-        {.fd = source->failed.code ? -1 : source->request_fd,
-         .events = POLLIN},
+        {.fd = failed ? -1 : rn_linux_receive_fd(source), .events = POLLIN},
+        {.fd = failed ? -1 : source->request_fd, .events = POLLIN},
         {.fd = source->watch_fd, .events = POLLIN},
     };
 
@@ -212,7 +222,7 @@ turn(struct rn_source *source)
         clear(source->command_fd);
         rn_linux_commands(source);
     }
-    if (fds[1].revents || awaits_empty(source)) {
+    if (fds[1].revents || awaits_look(source)) {
         read_events(source);
     }
     if (fds[2].revents) {

@@ -1,5 +1,6 @@
-/* rn_linux_receive.c - the event socket: many datagrams a call, only from the
- * kernel, cut into messages, route messages parsed before any is applied.
+/* rn_linux_receive.c - what came on the event socket: many datagrams at once,
+ * from its queue or out of a ring buffer, only from the kernel, cut into
+ * messages, route messages parsed before any is applied.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +21,9 @@
 #define BATCH 64
 #define SLOT (RN_DATAGRAM + 192u)
 
+/* A change takes 832 bytes of a socket's buffer and 128 of a ring buffer. */
+#define RING_WORTH 6
+
 /* What a datagram is if it is what most are: one route message, of one hop. */
 struct ahead {
     struct rn_route_message message;
@@ -32,6 +36,7 @@ struct rn_receive {
     struct iovec vectors[BATCH];
     struct sockaddr_nl senders[BATCH];
     unsigned char *slots;
+    struct rn_datagram datagrams[BATCH]; /* in the slots or the ring buffer */
     struct ahead ahead[BATCH];
     struct rn_route_message scratch; /* for all others */
     struct rn_hop hops[RN_HOPS_MAX]; /* of scratch */
@@ -105,32 +110,68 @@ cut(struct rn_source *source, const unsigned char *at, size_t left)
 }
 
 static void
-datagram(struct rn_source *source, size_t i)
+apply(struct rn_source *source, size_t i)
 {
-    struct rn_receive *r = source->receive;
-    const struct mmsghdr *message = &r->messages[i];
+    const struct rn_receive *r = source->receive;
+    const struct rn_datagram *datagram = &r->datagrams[i];
 
     /* Only the kernel has port 0: anybody may send to a netlink socket. */
-    if (message->msg_hdr.msg_namelen != sizeof(r->senders[i]) ||
-        r->senders[i].nl_pid != 0) {
+    if (datagram->sender != 0) {
         rn_count_add(&source->foreign, 1);
-        return;
-    }
-    if (message->msg_hdr.msg_flags & MSG_TRUNC) {
+    } else if (datagram->size > RN_DATAGRAM) {
         rn_count_add(&source->malformed, 1);
         rn_linux_news_lost(source);
-        return;
-    }
-    if (r->ahead[i].parsed) {
-        rn_linux_route_news(source, &r->ahead[i].message, message->msg_len);
+    } else if (r->ahead[i].parsed) {
+        rn_linux_route_news(source, &r->ahead[i].message, datagram->size);
     } else {
-        cut(source, r->slots + i * SLOT, message->msg_len);
+        cut(source, datagram->at, datagram->size);
+    }
+}
+
+/* Parsed early, and whoever sent it: what may be applied is decided later. */
+static int
+parse_ahead(struct ahead *ahead, const struct rn_datagram *datagram)
+{
+    const struct nlmsghdr *header = (const void *)datagram->at;
+
+    return datagram->size <= RN_DATAGRAM &&
+           rn_rtnl_route(header, datagram->size, &ahead->message) ==
+               RN_PARSE_OK &&
+           header->nlmsg_len == datagram->size;
+}
+
+static void
+look_ahead(struct rn_source *source, size_t count)
+{
+    struct rn_receive *r = source->receive;
+    struct rn_entry *expected[BATCH];
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct ahead *ahead = &r->ahead[i];
+        ahead->parsed = parse_ahead(ahead, &r->datagrams[i]);
+        if (ahead->parsed) {
+            expected[found++] = &ahead->message.entry;
+        }
+    }
+    rn_mirror_expect(source->mirror, expected, found);
+}
+
+/* What `count` datagrams say. */
+static void
+apply_all(struct rn_source *source, size_t count)
+{
+    source->now_ns = rn_linux_wall_ns();
+    source->read += (unsigned)count;
+    look_ahead(source, count);
+    for (size_t i = 0; i < count; i++) {
+        apply(source, i);
     }
 }
 
 /* Nothing was read: empty, full, interrupted, or broken. */
 static int
-nothing(struct rn_source *source, struct rn_fail *fail)
+nothing_queued(struct rn_source *source, struct rn_fail *fail)
 {
     switch (errno) {
     case EAGAIN:
@@ -149,34 +190,22 @@ nothing(struct rn_source *source, struct rn_fail *fail)
     }
 }
 
-/* Parsed early, and whoever sent it: what may be applied is decided later. */
-static int
-parse_ahead(struct ahead *ahead, const struct nlmsghdr *header, size_t size)
-{
-    return rn_rtnl_route(header, size, &ahead->message) == RN_PARSE_OK &&
-           header->nlmsg_len == size;
-}
-
 static void
-look_ahead(struct rn_source *source, size_t count)
+note_datagram(struct rn_receive *r, size_t i)
 {
-    struct rn_receive *r = source->receive;
-    struct rn_entry *expected[BATCH];
-    size_t found = 0;
+    const struct mmsghdr *message = &r->messages[i];
+    const int addressed = message->msg_hdr.msg_namelen == sizeof(*r->senders);
+    const int whole = !(message->msg_hdr.msg_flags & MSG_TRUNC);
 
-    for (size_t i = 0; i < count; i++) {
-        struct ahead *ahead = &r->ahead[i];
-        ahead->parsed = parse_ahead(ahead, (const void *)(r->slots + i * SLOT),
-                                    r->messages[i].msg_len);
-        if (ahead->parsed) {
-            expected[found++] = &ahead->message.entry;
-        }
-    }
-    rn_mirror_expect(source->mirror, expected, found);
+    r->datagrams[i] = (struct rn_datagram){
+        .at = r->slots + i * SLOT,
+        .size = whole ? message->msg_len : UINT32_MAX,
+        .sender = addressed ? r->senders[i].nl_pid : UINT32_MAX,
+    };
 }
 
-int
-rn_linux_receive(struct rn_source *source, struct rn_fail *fail)
+static int
+receive_queued(struct rn_source *source, struct rn_fail *fail)
 {
     struct rn_receive *r = source->receive;
 
@@ -186,13 +215,63 @@ rn_linux_receive(struct rn_source *source, struct rn_fail *fail)
     int count =
         recvmmsg(source->event_fd, r->messages, BATCH, MSG_DONTWAIT, NULL);
     if (count <= 0) {
-        return nothing(source, fail);
+        return nothing_queued(source, fail);
     }
-    source->now_ns = rn_linux_wall_ns();
-    source->read += (unsigned)count;
-    look_ahead(source, (size_t)count);
     for (size_t i = 0; i < (size_t)count; i++) {
-        datagram(source, i);
+        note_datagram(r, i);
     }
+    apply_all(source, (size_t)count);
     return count < BATCH ? 1 : 2;
+}
+
+/* A message that is being written now counts as there. */
+static int
+nothing_in_ring(struct rn_source *source)
+{
+    if (!rn_linux_ringbuf_empty(source->ringbuf)) {
+        return 1;
+    }
+    if (rn_linux_ringbuf_congested(source->ringbuf)) {
+        rn_count_add(&source->overruns, 1);
+        source->overrun = 1;
+        rn_linux_ringbuf_resume(source->ringbuf);
+    }
+    return 0;
+}
+
+static int
+receive_from_ring(struct rn_source *source)
+{
+    struct rn_ringbuf *ring = source->ringbuf;
+    size_t count =
+        rn_linux_ringbuf_peek(ring, source->receive->datagrams, BATCH);
+
+    if (!count) {
+        return nothing_in_ring(source);
+    }
+    apply_all(source, count);
+    rn_linux_ringbuf_take(ring);
+    return count < BATCH ? 1 : 2;
+}
+
+int
+rn_linux_receive(struct rn_source *source, struct rn_fail *fail)
+{
+    return source->ringbuf ? receive_from_ring(source)
+                           : receive_queued(source, fail);
+}
+
+int
+rn_linux_receive_fd(const struct rn_source *source)
+{
+    return source->ringbuf ? rn_linux_ringbuf_fd(source->ringbuf)
+                           : source->event_fd;
+}
+
+uint64_t
+rn_linux_receive_room(struct rn_source *source)
+{
+    return source->ringbuf
+               ? RING_WORTH * (uint64_t)rn_linux_ringbuf_size(source->ringbuf)
+               : rn_load_relaxed(&source->rcvbuf);
 }

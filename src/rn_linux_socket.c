@@ -220,14 +220,9 @@ rn_linux_rcvbuf(int fd, uint32_t bytes)
     return buffer_of(fd);
 }
 
-static int
-join_groups(int fd, struct rn_fail *fail)
+int
+rn_linux_join_groups(int fd, struct rn_fail *fail)
 {
-    struct sockaddr_nl local = {.nl_family = AF_NETLINK};
-
-    if (bind(fd, (struct sockaddr *)&local, sizeof(local)) < 0) {
-        return rn_linux_fail(fail, "bind(AF_NETLINK)");
-    }
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         /* A kernel without nexthop objects has no such group: fine. */
         if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
@@ -240,15 +235,29 @@ join_groups(int fd, struct rn_fail *fail)
 }
 
 int
-rn_linux_event_socket(int netns_fd, uint32_t rcvbuf, struct rn_fail *fail)
+rn_linux_bound_socket(int netns_fd, uint32_t rcvbuf, struct rn_fail *fail)
 {
+    struct sockaddr_nl local = {.nl_family = AF_NETLINK};
     int fd = rn_linux_socket(netns_fd, fail);
 
     if (fd < 0) {
         return -1;
     }
     (void)rn_linux_rcvbuf(fd, rcvbuf);
-    if (join_groups(fd, fail) < 0) {
+    if (bind(fd, (struct sockaddr *)&local, sizeof(local)) < 0) {
+        rn_linux_fail(fail, "bind(AF_NETLINK)");
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int
+rn_linux_event_socket(int netns_fd, uint32_t rcvbuf, struct rn_fail *fail)
+{
+    int fd = rn_linux_bound_socket(netns_fd, rcvbuf, fail);
+
+    if (fd >= 0 && rn_linux_join_groups(fd, fail) < 0) {
         close(fd);
         return -1;
     }
@@ -297,6 +306,20 @@ rn_linux_namespace(int netns_fd, dev_t *dev, ino_t *ino, struct rn_fail *fail)
     *dev = info.st_dev;
     *ino = info.st_ino;
     return 0;
+}
+
+int
+rn_linux_may_try(void)
+{
+    char text[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[length < 0 ? 0 : length] = '\0';
+    return strstr(text, "\nSeccomp:\t0\n") != NULL;
 }
 
 static int64_t

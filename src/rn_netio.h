@@ -289,6 +289,13 @@ struct rn_fail {
 #define RN_ERROR_CANCELLED 1223u
 #define RN_ERROR_TIMEOUT 1460u
 
+/* Shall the kernel hand over changes in a BPF ring buffer?  Linux. */
+enum rn_ringbuf_wish {
+    RN_RINGBUF_IF_ALLOWED, /* and if it is of use */
+    RN_RINGBUF_YES,        /* or fail */
+    RN_RINGBUF_NO,
+};
+
 struct rn_filter;
 struct rn_config {
     int family;      /* 0 both, 4 or 6 */
@@ -296,6 +303,7 @@ struct rn_config {
     int snapshot;    /* the table as RN_ADD, cause SNAPSHOT, then the end */
     int markers;     /* deliver RN_SNAPSHOT_END and RN_RESYNC_* */
     uint32_t rcvbuf; /* bytes asked for; Linux */
+    enum rn_ringbuf_wish ringbuf;
     int netns_fd;    /* -1: the caller's namespace; Linux; borrowed */
     const char *netns_path;   /* its name, to notice that it goes; borrowed */
     struct rn_filter *filter; /* rn_filter.h; NULL: everything; the provider
@@ -312,6 +320,7 @@ struct rn_provider_stats {
     uint64_t leaked;       /* registrations a failed cancel left (Windows) */
     uint64_t overlaps;     /* callbacks that met another one (Windows) */
     uint32_t rcvbuf;       /* effective receive buffer in bytes, 0: n/a */
+    uint32_t ringbuf;      /* bytes of ring buffer in place of it, 0: none */
     uint32_t rows;         /* rows of the mirror now; Linux */
 };
 

@@ -519,8 +519,8 @@ PyDoc_STRVAR(
     monitor_doc,
     "Monitor(family=0, *, initial_notification=False, snapshot=False, "
     "context=None, filter=None, capacity=16384, markers=False, "
-    "rcvbuf=16777216, netns_fd=-1, netns_path=None, program=None, room=None, "
-    "names={})\n--\n\n"
+    "rcvbuf=16777216, ringbuf=None, netns_fd=-1, netns_path=None, "
+    "program=None, room=None, names={})\n--\n\n"
     "A registration for route changes and the queue they wait in.");
 
 static PyType_Slot monitor_slots[] = {

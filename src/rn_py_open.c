@@ -67,6 +67,23 @@ parse_program(struct rn_state *state, PyObject *program,
     return 0;
 }
 
+/* None: if it may be.  0, or -1 with an exception. */
+static int
+parse_ringbuf(PyObject *ringbuf, struct options *options)
+{
+    if (ringbuf != Py_None && !PyBool_Check(ringbuf)) {
+        PyErr_Format(PyExc_TypeError,
+                     "RouteMonitor(ringbuf=%R): True, False or None expected, "
+                     "got %S",
+                     ringbuf, (PyObject *)Py_TYPE(ringbuf));
+        return -1;
+    }
+    options->config.ringbuf = ringbuf == Py_None   ? RN_RINGBUF_IF_ALLOWED
+                              : ringbuf == Py_True ? RN_RINGBUF_YES
+                                                   : RN_RINGBUF_NO;
+    return 0;
+}
+
 /* Bytes that are a name, or None.  0, or -1 with an exception. */
 static int
 parse_path(PyObject *path, struct options *options)
@@ -83,18 +100,20 @@ static int
 parse_options(struct rn_state *state, PyObject *args, PyObject *kwargs,
               struct options *options)
 {
-    static char *names[] = {"family",   "initial_notification",
-                            "snapshot", "context",
-                            "filter",   "capacity",
-                            "markers",  "rcvbuf",
-                            "netns_fd", "netns_path",
-                            "program",  "room",
-                            "names",    NULL};
+    static char *names[] = {"family",     "initial_notification",
+                            "snapshot",   "context",
+                            "filter",     "capacity",
+                            "markers",    "rcvbuf",
+                            "ringbuf",    "netns_fd",
+                            "netns_path", "program",
+                            "room",       "names",
+                            NULL};
     PyObject *program = Py_None;
     PyObject *path = Py_None;
     PyObject *family = state->held[RN_HELD_AF_UNSPEC];
     PyObject *capacity = NULL;
     PyObject *rcvbuf = NULL;
+    PyObject *ringbuf = Py_None;
     long rcvbuf_bytes = RN_RCVBUF;
     *options = (struct options){.capacity = RN_CAPACITY,
                                 .config.netns_fd = -1,
@@ -104,14 +123,14 @@ parse_options(struct rn_state *state, PyObject *args, PyObject *kwargs,
                                 .names = NULL};
     struct rn_config *config = &options->config;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|O$ppOOOpOiOOOO!:RouteMonitor", names, &family,
+            args, kwargs, "|O$ppOOOpOOiOOOO!:RouteMonitor", names, &family,
             &config->initial, &config->snapshot, &options->context,
-            &options->filter, &capacity, &config->markers, &rcvbuf,
+            &options->filter, &capacity, &config->markers, &rcvbuf, &ringbuf,
             &config->netns_fd, &path, &program, &options->room, &PyDict_Type,
             &options->names) ||
         rn_family_parse(state, family, "RouteMonitor", "family",
                         &config->family) < 0 ||
-        parse_path(path, options) < 0 ||
+        parse_ringbuf(ringbuf, options) < 0 || parse_path(path, options) < 0 ||
         parse_program(state, program, options) < 0) {
         return -1;
     }

@@ -29,6 +29,7 @@ static const struct {
     {PROVIDER_COUNT(malformed)},    {PROVIDER_COUNT(foreign)},
     {PROVIDER_COUNT(rows)},         {CHANNEL_COUNT(spill_lost)},
     {PROVIDER_COUNT(leaked)},       {PROVIDER_COUNT(overlaps)},
+    {PROVIDER_COUNT(ringbuf)},
 };
 #define STATS_COUNT (sizeof(stats_values) / sizeof(stats_values[0]))
 
@@ -51,6 +52,7 @@ static PyStructSequence_Field stats_fields[STATS_COUNT + 1] = {
     {"spill_lost", "times memory for waiting changes ran out"},
     {"leaked", "registrations a failed cancel left (Windows)"},
     {"overlaps", "callbacks that met another one (Windows)"},
+    {"ringbuf", "bytes of the BPF ring buffer in place of rcvbuf; 0: none"},
     {NULL, NULL},
 };
 

@@ -225,6 +225,9 @@ rn_notify_open(const struct rn_config *config, const struct rn_sink *sink,
     if (config->netns_fd >= 0) {
         return rn_windows_fail(fail, RN_ERROR_NOT_SUPPORTED, "netns");
     }
+    if (config->ringbuf == RN_RINGBUF_YES) {
+        return rn_windows_fail(fail, RN_ERROR_NOT_SUPPORTED, "ringbuf");
+    }
     api = rn_windows_api_get(fail);
     if (api == NULL) {
         return -1;

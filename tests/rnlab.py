@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -193,6 +194,25 @@ def wait_for_threads(count: int, what: str) -> None:
         AssertionError: there are others; it says what.
     """
     wait_for(lambda: threads() == count, what=what)
+
+
+BPF_CAPABILITIES = (12, 38, 39)  # NET_ADMIN, PERFMON, BPF
+
+
+def allows_ringbuf() -> bool:
+    """Whether a monitor can have a BPF ring buffer here, by what /proc says."""
+    if sys.platform != "linux":
+        return False
+    release = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"^CapEff:\s*(\w+)", status, re.MULTILINE)
+    held = int(found[1], 16) if found else 0
+    return (
+        release >= (5, 12)
+        and Path("/proc/self/uid_map").read_text().split()[1] == "0"
+        and all(held >> number & 1 for number in BPF_CAPABILITIES)
+        and "\nSeccomp:\t0\n" in status
+    )
 
 
 class Namespace:

@@ -26,6 +26,7 @@ _INITIAL = 5.0  # seconds for the first notification
 _SELF_TEST = 120.0  # seconds for the self-test
 _ROUTES = 2000  # in the self-test
 _CHARGE = 832  # bytes the kernel charges a small IPv4 route message (Linux 6.18)
+_RECORD = 128  # bytes of a BPF ring buffer that it takes
 _FEW = 4096  # changes that a receive buffer should hold
 _CAP_NET_ADMIN = 12
 
@@ -223,17 +224,25 @@ def _has_net_admin() -> bool:
 
 
 def _buffer(measured: int | None) -> Finding:
-    """How many changes fit into the receive buffer."""
+    """How many changes fit into the buffer that a monitor gets."""
     try:
         with RouteMonitor() as monitor:
-            rcvbuf = monitor.stats.rcvbuf
+            stats = monitor.stats
     except OSError as error:
         return Finding("buffer", SKIPPED, str(error), {"error": str(error)})
-    charge = measured or _CHARGE
-    holds = rcvbuf // charge
-    text = f"{rcvbuf // 1024} KiB hold about {holds} changes of {charge} bytes"
+    charge = _RECORD if stats.ringbuf else measured or _CHARGE
+    holds = (stats.ringbuf or stats.rcvbuf) // charge
+    text = f"{stats.rcvbuf // 1024} KiB hold about {holds} changes of {charge} bytes"
     text += " as measured" if measured else " (an estimate)"
-    data = {"rcvbuf": rcvbuf, "bytes_per_change": charge, "changes": holds}
+    if stats.ringbuf:
+        text = f"a BPF ring buffer of {stats.ringbuf // 1024} KiB holds "
+        text += f"about {holds} changes"
+    data = {
+        "rcvbuf": stats.rcvbuf,
+        "ringbuf": stats.ringbuf,
+        "bytes_per_change": charge,
+        "changes": holds,
+    }
     if holds >= _FEW:
         return Finding("buffer", OK, text, data)
     text += (

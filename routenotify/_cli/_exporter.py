@@ -49,6 +49,7 @@ _GAUGES = {
     "capacity": ("queue_capacity", "Changes the queue holds before it merges."),
     "rows": ("table_rows", "Rows of the mirrored table; 0 where there is none."),
     "rcvbuf": ("receive_buffer_bytes", "Effective receive buffer; 0: none."),
+    "ringbuf": ("ring_buffer_bytes", "BPF ring buffer in place of it; 0: none."),
 }
 _NAME = re.compile(r"[\w.-]*", re.ASCII)  # of a host, an IPv4 address too, or none
 _LABELS = ("type", "family", "table", "protocol", "interface")

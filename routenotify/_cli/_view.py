@@ -57,7 +57,7 @@ class Moment:
     def to_dict(self) -> dict[str, Any]:
         """Return what --json prints; docs/json.md has the keys."""
         stats = ("queued", "high_water", "capacity", "conflated", "overruns")
-        more = ("kernel_drops", "resyncs", "rows", "rcvbuf")
+        more = ("kernel_drops", "resyncs", "rows", "rcvbuf", "ringbuf")
         return {
             "seconds": round(self.seconds, 3),
             "rate": round(self.rate, 1),
@@ -251,7 +251,9 @@ def _kernel(moment: Moment) -> Line:
     words = [f"resyncs {_number(stats.resyncs)}"]
     if stats.rows:
         words.append(f"table {_number(stats.rows)} rows")
-    if stats.rcvbuf:
+    if stats.ringbuf:
+        words.append(f"ring buffer {_number(stats.ringbuf / 1024)} KiB")
+    elif stats.rcvbuf:
         words.append(f"buffer {_number(stats.rcvbuf / 1024)} KiB")
     if moment.forgotten:
         words.append(f"{_number(moment.forgotten)} quiet destinations forgotten")

@@ -39,11 +39,12 @@ def _forged(destination: str) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), 24, 0x600, 0, 0) + body
 
 
-def test_message_when_not_the_kernels_then_it_is_dropped_and_counted(netns):
+@pytest.mark.parametrize("ringbuf", [None, False], ids=["ring if allowed", "queue"])
+def test_message_when_not_the_kernels_then_it_is_dropped_and_counted(netns, ringbuf):
     """Anybody may send to a netlink socket; nobody but the kernel is believed."""
     netns.veth("v0", "10.1.0.1/24")
     with (
-        routenotify.RouteMonitor() as monitor,
+        routenotify.RouteMonitor(ringbuf=ringbuf) as monitor,
         socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE
         ) as forger,

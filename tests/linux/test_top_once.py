@@ -18,7 +18,14 @@ MEMBERS = {"changes", "adds", "deletes", "parameters"}
 KEYS = MEMBERS | {
     *("seconds", "rate", "rates", "merged", "queued", "high_water", "capacity"),
     *("conflated", "overruns", "kernel_drops", "resyncs", "rows", "rcvbuf"),
-    *("by_interface", "by_protocol", "by_table", "by_family", "destinations"),
+    *(
+        "ringbuf",
+        "by_interface",
+        "by_protocol",
+        "by_table",
+        "by_family",
+        "destinations",
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import rnfilter
+import rnlab
 
 from replaylab import rows
 from replaylab.row import Row, Table
@@ -229,6 +230,13 @@ class Consumer:
             self._error(f"{self.applied} taken, stats say {stats}")
 
 
+def _wish(ringbuf: str) -> bool | None:
+    # The argument of that name.
+    if ringbuf == "yes":
+        return True if rnlab.allows_ringbuf() else None
+    return None if ringbuf == "auto" else False
+
+
 def opener(factory: Callable[..., Any]) -> Callable[[Plan], Consumer]:
     """How a plan becomes a consumer: factory is RouteMonitor."""
 
@@ -238,6 +246,7 @@ def opener(factory: Callable[..., Any]) -> Callable[[Plan], Consumer]:
             snapshot=plan.snapshot,
             capacity=plan.capacity,
             rcvbuf=plan.rcvbuf,
+            ringbuf=_wish(plan.ringbuf),
             filter=None if plan.filter is None else rnfilter.build(plan.filter),
         )
         return Consumer(plan, monitor)

@@ -100,6 +100,7 @@ class Generator(Routes, Nexthops, Addresses, Links, Settings):
             family=choose((0, 0, 0, 4, 6)),
             capacity=choose((2, 4, 64, 16384)),
             rcvbuf=choose((16 << 20, 16 << 20, 4608, 64 << 10)),
+            ringbuf=choose(("auto", "yes", "yes", "no")),
             snapshot=self.chance(0.6),
             mode=choose(MODES),
             via=choose(VIAS),

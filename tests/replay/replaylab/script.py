@@ -26,6 +26,7 @@ KINDS = (
     "sync",  # end the running ip process, start another
 )
 MODES = ("at-once", "slow", "bursts", "at-end")
+RINGBUFS = ("auto", "yes", "no")
 VIAS = ("get", "poll", "drain", "batch", "iterate")
 
 
@@ -36,6 +37,7 @@ class Plan:
     family: int = 0
     capacity: int = 16384
     rcvbuf: int = 16 << 20
+    ringbuf: str = "auto"  # of RINGBUFS; "yes" if the kernel lets us
     snapshot: bool = True
     mode: str = "at-once"
     via: str = "drain"
@@ -55,6 +57,7 @@ class Plan:
             family=int(words["family"]),
             capacity=int(words["capacity"]),
             rcvbuf=int(words["rcvbuf"]),
+            ringbuf=words.get("ringbuf", "auto"),
             snapshot=words["snapshot"] == "True",
             mode=words["mode"],
             via=words["via"],
