@@ -105,6 +105,7 @@ def main() -> int:
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "load": round(os.getloadavg()[0], 2),
+        "ringbuf": "yes" if _lab.allows_ringbuf() else "no",
         "runs": runs,
     }
     try:

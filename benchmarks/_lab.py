@@ -33,6 +33,7 @@ IPV6 = ("--first", "fd00:0:0:1::/64")
 
 Report = dict[str, Any]
 Forbidden = rnlab.ForbiddenError
+allows_ringbuf = rnlab.allows_ringbuf
 
 
 class LostError(Exception):
@@ -93,6 +94,8 @@ class Lab:
     ) -> Report:
         """Start a reader, add and delete `count` routes, return its report.
 
+        In it, as "injector", is the report of who changed them.
+
         Args:
             reader: a command such as `ours` gives.
             count: routes; twice as many changes.
@@ -102,8 +105,8 @@ class Lab:
         with self.reading(reader) as process:
             if room:
                 _sockets.give_room(process.pid, room)
-            self.inject("--count", str(count), *options)
-            return finish(process)
+            injector = self.inject("--count", str(count), *options)
+            return {**finish(process), "injector": injector}
 
     def queue_up(self, reader: list[str], count: int, rounds: int) -> Report:
         """Let a reader take `count` queued routes' changes, so many times."""

@@ -62,14 +62,16 @@ def _throughput(
     lab: Lab, runs: int, count: int, family: str, options: tuple[str, ...]
 ) -> Lines:
     changes = 2 * count
+    name = f"{family} CPU per change"
     cost = {
-        way: Measure(f"{family} CPU per change, {name}", "us", BARE, bar)
-        for way, name, bar in WAYS
+        way: Measure(f"{name}, {called}", "us", BARE, bar) for way, called, bar in WAYS
     }
     mmsg = {
-        way: Measure(f"{family} CPU per change, {name}", "us", "C recvmmsg()")
-        for way, name, _bar in (WAYS[0], WAYS[3])
+        way: Measure(f"{name}, {called}", "us", "C recvmmsg()")
+        for way, called, _bar in (WAYS[0], WAYS[3])
     }
+    queue = Measure(f"{name}, batch() without BPF ring buffer", "us", BARE)
+    injector = Measure(f"{name}, of who changes routes", "us", BARE)
     gone = Measure(f"{family} changes lost", "", BARE, Bar(0, "ours"))
     for _ in range(runs):
         bare = lab.flood(lab.baseline("recv", changes), count, *options)
@@ -80,12 +82,17 @@ def _throughput(
             measure.other.append(cpu_us(bare, changes))
             gone.ours.append(lost(report, changes))
             gone.other.append(lost(bare, changes))
+        injector.ours.append(cpu_us(report["injector"], changes))
+        injector.other.append(cpu_us(bare["injector"], changes))
         for way, measure in mmsg.items():
             measure.ours.append(cost[way].ours[-1])
             measure.other.append(cpu_us(many, changes))
+        by_queue = lab.ours("batch", changes, "--no-ringbuf")
+        queue.ours.append(cpu_us(lab.flood(by_queue, count, *options), changes))
+        queue.other.append(cpu_us(bare, changes))
     yield from cost.values()
     yield from mmsg.values()
-    yield gone
+    yield from (queue, injector, gone)
 
 
 def paced(lab: Lab, runs: int, count: int) -> Lines:

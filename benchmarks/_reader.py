@@ -42,12 +42,22 @@ class Reader:
         count: changes that will be made.
         queued: whether all of them are to be queued before any is read.
         table: the only one that is wanted; None: all.
+        ringbuf: as RouteMonitor has it.
     """
 
-    def __init__(self, count: int, *, queued: bool, table: int | None = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        *,
+        queued: bool,
+        table: int | None = None,
+        ringbuf: bool | None = None,
+    ) -> None:
         slots = 1 << (count - 1).bit_length() if queued else 16384
         wanted = None if table is None else routenotify.RouteFilter(tables=table)
-        self.monitor = routenotify.RouteMonitor(capacity=slots, filter=wanted)
+        self.monitor = routenotify.RouteMonitor(
+            capacity=slots, filter=wanted, ringbuf=ringbuf
+        )
         self.count = count
         self.stamps = array.array("q")
         self._extra: dict[str, Any] = {}
@@ -173,6 +183,7 @@ class Reader:
             "high_water": stats.high_water,
             "resyncs": stats.resyncs,
             "synthesised": stats.synthesised,
+            "ringbuf": stats.ringbuf,
             "cpu_user": after.ru_utime - before.ru_utime,
             "cpu_system": after.ru_stime - before.ru_stime,
             **self._extra,
@@ -232,12 +243,14 @@ def main() -> None:
     parser.add_argument("way", choices=ways)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--stamps")
+    parser.add_argument("--no-ringbuf", action="store_true")
     options = parser.parse_args()
 
     reader = Reader(
         options.count,
         queued=options.way.startswith("queued"),
         table=OTHER_TABLE if options.way == "filtered" else None,
+        ringbuf=False if options.no_ringbuf else None,
     )
     print("ready", flush=True)
     before = resource.getrusage(resource.RUSAGE_SELF)

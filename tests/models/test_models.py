@@ -1,9 +1,11 @@
-"""Explore what two threads may do to the ring, the spill map and the wake-up.
+"""Explore what threads may do to the ring, the spill map and the wake-up.
 
-channel.cc compiles the real files of src/ under relacy, which runs them in random
-orders of steps, with every old value that C11 lets a load return. wake.pml tells the
-wake-up's protocol to spin, which tries every order there is. Each is also given
-mutants: one thing weaker, and the explorer must find what that breaks.
+And what a kernel may do meanwhile to a BPF ring buffer. channel.cc compiles the real
+files of src/ under relacy, which runs them in random orders of steps, with every old
+value that C11 lets a load return. wake.pml and congestion.pml tell the protocols of
+the wake-up and of a full BPF ring buffer to spin, which tries every order there is.
+Each is also given mutants: one thing weaker, and the explorer must find what that
+breaks.
 """
 
 from __future__ import annotations
@@ -100,11 +102,11 @@ def test_channel_when_weakened_then_it_is_found(channel, mutant, found):
     assert found in printed
 
 
-def verify_wake(folder: pathlib.Path, *mutants: str) -> str:
-    """What spin's verifier says of wake.pml."""
+def verify(folder: pathlib.Path, model: str, *mutants: str) -> str:
+    """What spin's verifier says of a model."""
     need("no spin: apt install spin", there=shutil.which("spin") is not None)
     defines = [f"-D{mutant}" for mutant in mutants]
-    made = run("spin", *defines, "-a", HERE / "wake.pml", cwd=folder)
+    made = run("spin", *defines, "-a", HERE / model, cwd=folder)
     assert made[0] == 0, made[1]
     assert (0, "") == run(
         *("gcc", "-O2", "-w", "-DSAFETY", "-o", "pan", "pan.c"), cwd=folder
@@ -112,9 +114,9 @@ def verify_wake(folder: pathlib.Path, *mutants: str) -> str:
     return run("./pan", "-m100000", cwd=folder)[1]
 
 
-def test_wake_when_every_order_is_tried_then_no_wait_lasts(tmp_path):
-    """Whoever waits for something that is queued is woken; no state is missed."""
-    printed = verify_wake(tmp_path)
+def check_all_orders(folder: pathlib.Path, model: str) -> None:
+    """Every order was tried, and none breaks what the model asserts."""
+    printed = verify(folder, model)
     print(printed)
 
     assert "errors: 0" in printed
@@ -122,9 +124,27 @@ def test_wake_when_every_order_is_tried_then_no_wait_lasts(tmp_path):
     assert int(re.findall(r"(\d+) states, stored", printed)[0]) > 10_000
 
 
+def test_wake_when_every_order_is_tried_then_no_wait_lasts(tmp_path):
+    """Whoever waits for something that is queued is woken; no state is missed."""
+    check_all_orders(tmp_path, "wake.pml")
+
+
 @pytest.mark.parametrize(
     "mutant", ["LOOK_FIRST", "NO_RECHECK", "CLEAR_LATE", "SET_BLIND"]
 )
 def test_wake_when_a_step_is_wrong_then_a_wait_lasts(tmp_path, mutant):
     """Every step of the protocol stands where it does for a reason."""
-    assert "invalid end state" in verify_wake(tmp_path, mutant).partition("(Spin")[0]
+    said = verify(tmp_path, "wake.pml", mutant)
+
+    assert "invalid end state" in said.partition("(Spin")[0]
+
+
+def test_congestion_when_every_order_is_tried_then_each_change_is_known(tmp_path):
+    """The reader never sleeps on a ring that takes nothing; what it lost is seen."""
+    check_all_orders(tmp_path, "congestion.pml")
+
+
+@pytest.mark.parametrize("mutant", ["NO_RECORD", "WORD_LATE", "NO_LOOK", "RESUME_LATE"])
+def test_congestion_when_a_step_is_wrong_then_a_change_stays_unknown(tmp_path, mutant):
+    """Each step of it, too."""
+    assert "assertion violated" in verify(tmp_path, "congestion.pml", mutant)
