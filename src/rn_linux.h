@@ -391,7 +391,8 @@ struct rn_datagram {
 };
 
 /* Let a bound socket's messages go through a ring of about `wanted` bytes.
- * Return: NULL with *fail if it may not be or is not known here.
+ * Return: NULL with *fail if it may not be or is not known here; the socket is of
+ * no more use then, for it may have the program already.
  */
 struct rn_ringbuf *
 rn_linux_ringbuf_new(int socket_fd, uint32_t wanted, struct rn_fail *fail);

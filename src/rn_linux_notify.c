@@ -130,18 +130,27 @@ wants_ringbuf(const struct rn_config *config)
             config->rcvbuf >= RING_RCVBUF && rn_linux_may_try());
 }
 
-/* Before the groups are joined, so that all messages go one way. */
+/* A bound socket, its messages in a ring buffer if that is wanted. */
 static int
-source_ringbuf(struct rn_source *source, const struct rn_config *config,
-               struct rn_fail *fail)
+source_event_socket(struct rn_source *source, const struct rn_config *config,
+                    struct rn_fail *fail)
 {
-    if (!wants_ringbuf(config)) {
-        return 0;
+    const uint32_t size = config->rcvbuf / RING_SHARE;
+
+    source->event_fd =
+        rn_linux_bound_socket(config->netns_fd, config->rcvbuf, fail);
+    if (source->event_fd < 0 || !wants_ringbuf(config)) {
+        return source->event_fd;
     }
-    uint32_t size = config->rcvbuf / RING_SHARE;
     source->ringbuf = rn_linux_ringbuf_new(
         source->event_fd, size < RING_ENOUGH ? size : RING_ENOUGH, fail);
-    return source->ringbuf || config->ringbuf != RN_RINGBUF_YES ? 0 : -1;
+    if (source->ringbuf || config->ringbuf == RN_RINGBUF_YES) {
+        return source->ringbuf ? 0 : -1;
+    }
+    close(source->event_fd);
+    source->event_fd =
+        rn_linux_bound_socket(config->netns_fd, config->rcvbuf, fail);
+    return source->event_fd;
 }
 
 static int
@@ -156,10 +165,10 @@ source_sockets(struct rn_source *source, const struct rn_config *config,
     if (source->watch_fd < 0) {
         return rn_linux_fail(fail, "epoll_create1");
     }
-    /* Subscribe first, dump second. */
-    source->event_fd =
-        rn_linux_bound_socket(config->netns_fd, config->rcvbuf, fail);
-    if (source->event_fd < 0 || source_ringbuf(source, config, fail) < 0 ||
+    /* Before the groups are joined it is settled which way the messages go; and
+     * subscribe first, dump second.
+     */
+    if (source_event_socket(source, config, fail) < 0 ||
         rn_linux_join_groups(source->event_fd, fail) < 0) {
         return -1;
     }

@@ -147,8 +147,6 @@ try_out(struct rn_ringbuf *ring, int socket_fd, struct rn_fail *fail)
 static int
 attach(struct rn_ringbuf *ring, int socket_fd, struct rn_fail *fail)
 {
-    const int unused = 0;
-
     ring->program_fd =
         rn_linux_bpf_copier(ring->map_fd, ring->control_fd, fail);
     if (ring->program_fd < 0) {
@@ -158,12 +156,7 @@ attach(struct rn_ringbuf *ring, int socket_fd, struct rn_fail *fail)
                    &ring->program_fd, sizeof(ring->program_fd)) < 0) {
         return rn_linux_fail(fail, "setsockopt(SO_ATTACH_BPF)");
     }
-    if (try_out(ring, socket_fd, fail) < 0) {
-        (void)setsockopt(socket_fd, SOL_SOCKET, SO_DETACH_FILTER, &unused,
-                         sizeof(unused));
-        return -1;
-    }
-    return 0;
+    return try_out(ring, socket_fd, fail);
 }
 
 struct rn_ringbuf *

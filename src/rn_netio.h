@@ -304,7 +304,7 @@ struct rn_config {
     int markers;     /* deliver RN_SNAPSHOT_END and RN_RESYNC_* */
     uint32_t rcvbuf; /* bytes asked for; Linux */
     enum rn_ringbuf_wish ringbuf;
-    int netns_fd;    /* -1: the caller's namespace; Linux; borrowed */
+    int netns_fd;             /* -1: the caller's namespace; Linux; borrowed */
     const char *netns_path;   /* its name, to notice that it goes; borrowed */
     struct rn_filter *filter; /* rn_filter.h; NULL: everything; the provider
                                * takes its own reference */

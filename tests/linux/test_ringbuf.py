@@ -110,7 +110,7 @@ def opened(before, asked=ASK):
     """What a process prints that did something before it opened a monitor."""
     before = textwrap.indent(textwrap.dedent(before).strip(), "    ").strip()
     script = textwrap.dedent(OPEN.format(before=before, asked=asked))
-    done = rnlab.run_bounded([sys.executable, "-c", script], 30)
+    done = rnlab.run_bounded([sys.executable, "-P", "-c", script], 30)
     assert (0, "") == (done.returncode, done.stderr)
     return done.stdout.splitlines()
 
