@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import contract_host
 import pytest
@@ -11,6 +14,8 @@ from doublelab import ADD, DELETE, INDEX_1, PARAMETER, Double, Row, row
 import routenotify
 
 globals().update(contract_host.fixtures())
+
+INTERNAL_ERROR = 1359
 
 
 class WindowsSystem:
@@ -48,9 +53,29 @@ class WindowsSystem:
         """Nothing to wait for: a change has been told when it is made."""
 
 
+class PatientPopen(subprocess.Popen[Any]):
+    """Starts a process once more when Wine fails to, as it does once in many runs.
+
+    On a busy machine its CreateProcess may say ERROR_INTERNAL_ERROR, of which
+    Windows knows nothing there.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        for attempt in range(3):
+            try:
+                super().__init__(*args, **options)
+            except OSError as error:
+                if error.winerror != INTERNAL_ERROR or attempt == 2:
+                    raise
+                print(f"CreateProcess: {error}: once more", file=sys.stderr)
+            else:
+                return
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register what the tests are marked with."""
     contract_host.add_markers(config)
+    subprocess.Popen = PatientPopen  # type: ignore[misc]
 
 
 @pytest.fixture(autouse=True)
