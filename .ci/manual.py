@@ -47,7 +47,9 @@ Ctrl-C ended another command.
 If set, nothing is coloured.
 .SH NOTES
 No privilege is needed to read or follow routes.
-With CAP_NET_ADMIN the kernel grants a larger receive buffer.
+With CAP_NET_ADMIN the kernel grants a larger receive buffer; root with all its
+rights, on Linux 5.12 or newer, gets changes in a BPF ring buffer, which takes a
+fraction of the CPU.
 .SH SEE ALSO
 .BR ip\-monitor (8),
 .BR ip\-route (8),
