@@ -57,6 +57,13 @@ class Lab:
         self.prefixes: Path | Missing = Missing("full table", "nobody asked for it")
         for program in ("inject", "baseline"):
             _build.build(folder / program, [_build.HERE / f"{program}.c"])
+        _build.build(
+            folder / "ringbuf",
+            [
+                _build.HERE / "ringbuf.c",
+                *sorted(_build.SOURCES.glob("rn_linux_ringbuf*.c")),
+            ],
+        )
 
     def enter(self) -> None:
         """Leave the machine's network, whatever was wanted from there.
@@ -83,6 +90,10 @@ class Lab:
         """The command of a C reader; mode is "recv" or "recvmmsg"."""
         program = str(self.folder / "baseline")
         return self.pinned([program, mode, "--count", str(count), *options])
+
+    def ring(self, count: int) -> list[str]:
+        """The command of a C reader of a BPF ring buffer."""
+        return self.pinned([str(self.folder / "ringbuf"), "--count", str(count)])
 
     def ours(self, mode: str, count: int, *options: str) -> list[str]:
         """The command of a Python reader; see `benchmarks._reader`."""

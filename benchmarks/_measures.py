@@ -27,6 +27,9 @@ QUEUED = (
 )
 """Ways of taking what is queued, and nanoseconds a change that they may cost."""
 
+RING_LOOP = "C loop of a BPF ring buffer"
+"""See ringbuf.c."""
+
 RING = 16384
 """Slots of a monitor's ring, unless it is told otherwise."""
 
@@ -61,37 +64,44 @@ def throughput(lab: Lab, runs: int, count: int) -> Lines:
 def _throughput(
     lab: Lab, runs: int, count: int, family: str, options: tuple[str, ...]
 ) -> Lines:
-    changes = 2 * count
     name = f"{family} CPU per change"
     cost = {
         way: Measure(f"{name}, {called}", "us", BARE, bar) for way, called, bar in WAYS
     }
-    mmsg = {
-        way: Measure(f"{name}, {called}", "us", "C recvmmsg()")
-        for way, called, _bar in (WAYS[0], WAYS[3])
+    others = {
+        other: Measure(f"{name}, batch()", "us", other)
+        for other in ("C recvmmsg()", *([RING_LOOP] if _lab.allows_ringbuf() else []))
     }
     queue = Measure(f"{name}, batch() without BPF ring buffer", "us", BARE)
     injector = Measure(f"{name}, of who changes routes", "us", BARE)
     gone = Measure(f"{family} changes lost", "", BARE, Bar(0, "ours"))
+    changes = 2 * count
+
+    def read(reader: list[str]) -> Report:
+        return lab.flood(reader, count, *options)
+
     for _ in range(runs):
-        bare = lab.flood(lab.baseline("recv", changes), count, *options)
-        many = lab.flood(lab.baseline("recvmmsg", changes), count, *options)
+        bare = read(lab.baseline("recv", changes))
+        for other, measure in others.items():
+            ring = other == RING_LOOP
+            loop = lab.ring(changes) if ring else lab.baseline("recvmmsg", changes)
+            measure.other.append(cpu_us(read(loop), changes))
         for way, measure in cost.items():
-            report = lab.flood(lab.ours(way, changes), count, *options)
+            report = read(lab.ours(way, changes))
             measure.ours.append(cpu_us(report, changes))
             measure.other.append(cpu_us(bare, changes))
             gone.ours.append(lost(report, changes))
             gone.other.append(lost(bare, changes))
         injector.ours.append(cpu_us(report["injector"], changes))
         injector.other.append(cpu_us(bare["injector"], changes))
-        for way, measure in mmsg.items():
-            measure.ours.append(cost[way].ours[-1])
-            measure.other.append(cpu_us(many, changes))
-        by_queue = lab.ours("batch", changes, "--no-ringbuf")
-        queue.ours.append(cpu_us(lab.flood(by_queue, count, *options), changes))
+        for measure in others.values():
+            measure.ours.append(cost["batch"].ours[-1])
+        queue.ours.append(
+            cpu_us(read(lab.ours("batch", changes, "--no-ringbuf")), changes)
+        )
         queue.other.append(cpu_us(bare, changes))
     yield from cost.values()
-    yield from mmsg.values()
+    yield from others.values()
     yield from (queue, injector, gone)
 
 
