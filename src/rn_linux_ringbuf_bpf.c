@@ -38,8 +38,10 @@
 #define SYS_bpf 361
 #elif defined(__s390x__)
 #define SYS_bpf 351
+#elif defined(__aarch64__) || defined(__riscv) || defined(__loongarch__)
+#define SYS_bpf 280
 #else
-#define SYS_bpf 280 /* all newer ones */
+#define SYS_bpf (-1) /* ENOSYS */
 #endif
 #endif
 
