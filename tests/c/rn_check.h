@@ -4,6 +4,7 @@
  * First lines of a test file tell test_c.py how to build it:
  *   sources:    files of src/ it links ("sources: rn_ring.c rn_spill.c")
  *   sanitizers: of "address" (with undefined) and "thread"; default both
+ *   needs:      "ringbuf": skipped where the kernel gives no BPF ring buffer
  *   weaken:     words; per word one more ThreadSanitizer build in which each
  *               release store to a word of that name is relaxed, which
  *               ThreadSanitizer must report (see rn_weaken.h)

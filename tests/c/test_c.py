@@ -183,6 +183,12 @@ def run(build: Build, program: pathlib.Path) -> subprocess.CompletedProcess[str]
     return rnlab.run_bounded([*prefix, str(program)], RUN_SECONDS, env=environment)
 
 
+def need_ringbuf() -> None:
+    """Skip where the kernel gives no BPF ring buffer."""
+    if not rnlab.allows_ringbuf():
+        pytest.skip("no BPF ring buffer: needs root and Linux 5.12")
+
+
 @pytest.mark.timeout(COMPILE_SECONDS + RUN_SECONDS + 30)
 @pytest.mark.parametrize("build", builds(), ids="-".join)
 def test_c(build: Build, compiler: Compiler) -> None:
@@ -191,6 +197,8 @@ def test_c(build: Build, compiler: Compiler) -> None:
     A build with a weakened store must instead be caught by ThreadSanitizer: then the
     order is needed, and the sanitizer's silence elsewhere means something.
     """
+    if "ringbuf" in (words_of(build.test, "needs") or []):
+        need_ringbuf()
     if build.variant == "valgrind" and shutil.which("valgrind") is None:
         pytest.skip("valgrind is not installed")
 
