@@ -9,7 +9,7 @@ changes, a route of the machine.
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import importlib.util
 import json
 import os
 import re
@@ -224,8 +224,10 @@ def allows_ringbuf() -> bool:
 def _makes_ringbuf() -> bool:
     # The kernel's own answer: the rights may be those of a user namespace.
     number = BPF_CALLS.get(os.uname().machine)
-    if number is None:
+    if number is None or importlib.util.find_spec("_ctypes") is None:
         return True
+    import ctypes
+
     attributes = struct.pack("=4I112x", BPF_MAP_TYPE_RINGBUF, 0, 0, 1 << 16)
     fd = ctypes.CDLL(None).syscall(number, 0, attributes, len(attributes))
     if fd >= 0:
