@@ -31,7 +31,7 @@ FLAT = 2 * MIB  # what the resident size may move by
 
 
 def inject(rate: int, seconds: float, told: Connection) -> None:
-    """Make changes at a steady rate; say how many there were."""
+    """Make changes at a steady rate once told to; say how many there were."""
     gateway = socket.inet_aton("10.1.0.2")
     blocks = [
         b"".join(
@@ -50,6 +50,7 @@ def inject(rate: int, seconds: float, told: Connection) -> None:
         socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE
     ) as kernel:
         kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        told.recv()
         begun = time.monotonic()
         while time.monotonic() - begun < seconds:
             for block in blocks:
@@ -75,16 +76,17 @@ def descriptors() -> int:
 def watch(seconds: float, rate: int) -> list[str]:
     """Take all changes; what was wrong."""
     context = multiprocessing.get_context("fork")
-    result, told = context.Pipe(duplex=False)
+    result, told = context.Pipe()
     injector = context.Process(target=inject, args=(rate, seconds, told))
     injector.start()  # before there is a thread
     told.close()
     taken = 0
     sizes: list[int] = []
     opened: list[int] = []
-    begun = beat = time.monotonic()
     sent = -1
     with routenotify.RouteMonitor(rcvbuf=256 << 20, capacity=1 << 17) as monitor:
+        result.send("go")
+        begun = beat = time.monotonic()
         while sent < 0 or monitor.stats.queued:
             taken += len(monitor.batch(None, 0.2))
             if sent < 0 and result.poll():
