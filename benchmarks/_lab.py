@@ -62,6 +62,10 @@ class Lab:
             [
                 _build.HERE / "ringbuf.c",
                 *sorted(_build.SOURCES.glob("rn_linux_ringbuf*.c")),
+                *(
+                    _build.SOURCES / f"rn_linux_{name}.c"
+                    for name in ("socket", "request")
+                ),
             ],
         )
 

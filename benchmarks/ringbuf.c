@@ -27,20 +27,6 @@
 #define PATIENCE 30000   /* looks before the first message */
 #define IDLE_LIMIT 2000  /* and in a row without one: the flood is over */
 
-int
-rn_linux_fail_as(struct rn_fail *fail, int os_error, const char *call)
-{
-    fail->os_error = os_error;
-    fail->call = call;
-    return -1;
-}
-
-int
-rn_linux_fail(struct rn_fail *fail, const char *call)
-{
-    return rn_linux_fail_as(fail, errno, call);
-}
-
 static struct rn_ringbuf *
 open_ring(int fd)
 {

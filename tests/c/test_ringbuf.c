@@ -3,7 +3,7 @@
  * size; a full ring takes nothing, says so and wakes the reader.
  */
 /* needs: ringbuf */
-/* sources: rn_linux_ringbuf.c rn_linux_ringbuf_bpf.c */
+/* sources: rn_linux_ringbuf.c rn_linux_ringbuf_bpf.c rn_linux_socket.c rn_linux_request.c */
 /* sanitizers: address */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,20 +23,6 @@ long rn_alloc_calls;
 #define SMALL 112 /* the largest message of the smallest class */
 #define RECORD 128
 #define HELD (RING / RECORD - 1) /* never the last byte */
-
-int
-rn_linux_fail_as(struct rn_fail *fail, int os_error, const char *call)
-{
-    fail->os_error = os_error;
-    fail->call = call;
-    return -1;
-}
-
-int
-rn_linux_fail(struct rn_fail *fail, const char *call)
-{
-    return rn_linux_fail_as(fail, errno, call);
-}
 
 struct lab {
     int fd;
