@@ -37,6 +37,13 @@ class _Node:
         self.matched = False  # has its ordinal
         self.kept = False  # of an old entry: goes on in a new one
 
+    def goes_on_in(self, node: _Node, *, alike: bool) -> bool:
+        """Is that the same row, with the same said of both if alike?"""
+        return self.hop.identity == node.hop.identity and (
+            not alike
+            or (self.attributes, self.hop.other) == (node.attributes, node.hop.other)
+        )
+
 
 class _Entry:
     """A route with its hops; the first one's attributes are shown for all."""
@@ -389,13 +396,16 @@ def _change(
     """The rows of old entries that give way to new ones, which are in group.
 
     First what changed, then what is gone, then what is new, as the mirror does.
+    Rows that stayed as they were keep their ordinals, whatever their place; one
+    has no place.
     """
     before = [(entry, node) for entry in old for node in entry.nodes]
     rows = [
         _row(key, entry, node, ChangeType.PARAMETER, cause_new)
+        for alike in ((True, False) if len(before) > 1 else (False,))
         for entry in new
         for node in entry.nodes
-        if _match(key, entry, node, before)
+        if _match(key, entry, node, before, alike=alike)
     ]
     rows += _deleted(key, old, cause_old)
     for entry in new:
@@ -408,15 +418,29 @@ def _change(
 
 
 def _match(
-    key: Key, entry: _Entry, node: _Node, before: list[tuple[_Entry, _Node]]
+    key: Key,
+    entry: _Entry,
+    node: _Node,
+    before: list[tuple[_Entry, _Node]],
+    *,
+    alike: bool,
 ) -> bool:
     """Give a node the ordinal of the old row that it goes on with, if any.
+
+    Args:
+        key: of the node.
+        entry: the node's.
+        node: one that may have its ordinal already.
+        before: the old rows.
+        alike: only one of which the same is said, run-time state aside.
 
     Returns:
         Whether there is one, and it differs.
     """
+    if node.matched:
+        return False
     for old_entry, old in before:
-        if not old.kept and old.hop.identity == node.hop.identity:
+        if not old.kept and old.goes_on_in(node, alike=alike):
             old.kept = node.matched = True
             node.ordinal = old.ordinal
             return (

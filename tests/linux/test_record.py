@@ -308,6 +308,37 @@ def test_rtmons_siblings_come_and_go_one_by_one(netns, tmp_path, end):
     assert ("2001:db8:1::/48", "2001:db8:9::2") in left
 
 
+def test_rtmons_siblings_are_what_they_were_before_others_are(netns, tmp_path):
+    """A hop of which the same is said goes on first, and with its own ordinal.
+
+    The replayed rows had them in the message's order, and the ordinal of the
+    first of two hops with one gateway went to the second when the first was gone.
+    """
+    hop, other = (f"via 2001:db8::{n} dev v0" for n in (2, 3))
+    seven, eight = (f"encap ip id {n} dst 10.0.0.{n} {hop}" for n in (7, 8))
+
+    def change():
+        netns.batch(
+            [
+                f"route add 2001:db8:1::/48 {hop} mtu 1300",
+                f"route append 2001:db8:1::/48 {other}",
+                f"route replace 2001:db8:1::/48 nexthop {hop} nexthop {other}",
+                f"route add 2001:db8:2::/48 {seven}",
+                f"route append 2001:db8:2::/48 {eight}",
+                f"route del 2001:db8:2::/48 {seven}",
+            ]
+        )
+
+    live, replayed = beside_rtmon(netns, tmp_path / "alike.rtmon", change)
+    told = [
+        row for row in shown(live) if (48, 6) == (row.prefix_length, row.ip_version)
+    ]
+
+    assert [1, 1, 0, 0, 1, 1, 2] == [row.type for row in told]
+    assert [0, 0, 0, 0, 0, 1, 0] == [row.ordinal for row in told]
+    assert shown(live) == shown(replayed)
+
+
 def test_rtmons_nexthop_objects_change_under_their_routes(netns, tmp_path):
     """The kernel tells the routes of an object again when it is another."""
 
