@@ -162,7 +162,7 @@ def _kill(process: subprocess.Popen[Any]) -> None:
 
 
 def wait_for(
-    condition: Callable[[], T], deadline: float = 5.0, what: str = "condition"
+    condition: Callable[[], T], deadline: float = 30.0, what: str = "condition"
 ) -> T:
     """Call condition until what it returns is true, and return that.
 
@@ -233,6 +233,22 @@ def _makes_ringbuf() -> bool:
     if fd >= 0:
         os.close(fd)
     return bool(fd >= 0)
+
+
+def acted_on_carriers(links: Iterable[dict[str, Any]]) -> bool:
+    """Whether the kernel has acted on every change of a carrier.
+
+    Its link watch works up to a second late: IFF_LOWER_UP changes at once, the
+    operational state and what follows from it (flags of routes!) only then.
+
+    Args:
+        links: as `ip -j link show` has them.
+    """
+    return all(
+        ("LOWER_UP" in link["flags"]) == (link["operstate"] == "UP")
+        for link in links
+        if "UP" in link["flags"] and link["operstate"] != "UNKNOWN"
+    )
 
 
 class Namespace:

@@ -172,6 +172,10 @@ def beside_rtmon(netns, path, change):
     with routenotify.RouteMonitor() as monitor:
         netns.veth("v0", "10.0.0.1/24", "2001:db8::1/64")
         change()
+        # A carrier that this took is acted on later: told to one and not to the other.
+        rnlab.wait_for(
+            lambda: rnlab.acted_on_carriers(netns.links().values()), what="link watch"
+        )
         monitor.resync()  # what is silent comes now
         netns.ip("route add blackhole 203.0.113.255")
         live = [monitor.get(10)]

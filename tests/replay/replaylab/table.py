@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import rnlab
+
 from replaylab import hidden
 from replaylab.row import Row, Table
 
@@ -134,18 +136,8 @@ def names() -> dict[int, str]:
 
 
 def links_settled() -> bool:
-    """Has the kernel acted on every change of a carrier?
-
-    Its link watch works up to a second late: IFF_LOWER_UP changes at once,
-    the operational state and what follows from it (routes!) only then.
-    """
-    for link in links():
-        flags = link["flags"]
-        state = link.get("operstate")
-        known = "UP" in flags and state != "UNKNOWN"
-        if known and ("LOWER_UP" in flags) != (state == "UP"):
-            return False
-    return True
+    """Has the kernel acted on every change of a carrier?"""
+    return rnlab.acted_on_carriers(links())
 
 
 def compare(
