@@ -116,7 +116,7 @@ def test_a_row_of_a_batch_can_be_asked_about(system, open_monitor):
     """Interface and completion, in the monitor's namespace, after its end."""
     monitor = open_monitor()
     system.add(NET, via="192.0.2.9")
-    batch = monitor.batch(timeout=5)
+    batch = monitor.batch(timeout=30)
     monitor.close()
 
     for part in (batch, batch[:], batch[::-1]):
@@ -234,7 +234,7 @@ def test_the_descriptor_is_exact_after_a_batch(system, open_monitor):
     rnlab.wait_for(lambda: select.select([fd], [], [], 0)[0])
     monitor.batch(1)
     assert select.select([fd], [], [], 0)[0]
-    monitor.batch(1, timeout=5)
+    monitor.batch(1, timeout=30)
     assert not select.select([fd], [], [], 0)[0]
 
 

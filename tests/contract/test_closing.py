@@ -294,15 +294,15 @@ def test_a_forks_copy_is_closed_and_says_so(system, open_monitor):
             monitor.close()
             assert monitor.closed, again
         with RouteMonitor(snapshot=True) as own:
-            assert own.get(5).sequence == 1
+            assert own.get(30).sequence == 1
 
     in_a_child(check)
 
     assert not monitor.closed
     assert fd == monitor.fileno()
-    assert NET == str(monitor.get(5).destination)
+    assert NET == str(monitor.get(30).destination)
     system.remove(NET)
-    assert NET == str(monitor.get(5).destination)
+    assert NET == str(monitor.get(30).destination)
 
 
 @forks

@@ -44,7 +44,7 @@ def test_a_change_says_all_the_system_did(system, open_monitor):
     monitor = open_monitor()
     before = time.time_ns()
     system.add(NET, via="192.0.2.9")
-    change = monitor.get(5)
+    change = monitor.get(30)
 
     assert ChangeType.ADD is change.type
     assert ipaddress.ip_network(NET) == change.destination
@@ -67,7 +67,7 @@ def test_on_linux_a_change_says_the_attributes_too(system, open_monitor):
         f"route add {NET} via 192.0.2.9 metric 7 table 1000 proto bird "
         "mtu 1300 src 192.0.2.1 tos 0x10"
     )
-    change = monitor.get(5)
+    change = monitor.get(30)
 
     assert 7 == change.metric
     assert 1000 == change.table
@@ -87,7 +87,7 @@ def test_a_blackhole_has_no_interface_and_no_next_hop(system, open_monitor):
     """None, not 0 or ""."""
     monitor = open_monitor()
     system.namespace.ip(f"route add blackhole {NET}")
-    change = monitor.get(5)
+    change = monitor.get(30)
 
     assert routenotify.RouteType.BLACKHOLE is change.route_type
     assert change.next_hop is None
@@ -99,7 +99,7 @@ def test_ipv6_changes_are_ipv6(system, open_monitor):
     """Networks, addresses, family."""
     monitor = open_monitor(socket.AF_INET6)
     system.add("2001:db8:1::/48", via="2001:db8:ffff::9")
-    change = monitor.get(5)
+    change = monitor.get(30)
 
     assert ipaddress.ip_network("2001:db8:1::/48") == change.destination
     assert ipaddress.ip_address("2001:db8:ffff::9") == change.next_hop
@@ -110,7 +110,7 @@ def test_complete_gives_the_whole_route_or_not_found(system, open_monitor):
     """GetIpForwardEntry2."""
     monitor = open_monitor()
     system.add(NET)
-    change = monitor.get(5)
+    change = monitor.get(30)
     route = change.complete()
 
     assert change.destination == route.destination
@@ -127,7 +127,7 @@ def test_sequence_numbers_have_no_gaps(system, open_monitor):
     """1, 2, 3, ..."""
     monitor = open_monitor()
     system.add_many([f"198.51.{i}.0/24" for i in range(200)])
-    got = [monitor.get(5).sequence for _ in range(200)]
+    got = [monitor.get(30).sequence for _ in range(200)]
 
     assert list(range(1, 201)) == got
 
@@ -270,7 +270,7 @@ def test_fileno_is_readable_exactly_while_something_is_queued(system, open_monit
     assert not readable(fd)
     takers = [
         monitor.poll,
-        lambda: monitor.get(5),
+        lambda: monitor.get(30),
         lambda: monitor.drain(1),
         lambda: next(monitor),
     ]
@@ -326,13 +326,13 @@ def test_initial_notification_is_the_first_change(system, open_monitor):
     """Type INITIAL, and no row."""
     monitor = open_monitor(initial_notification=True)
     system.add(NET)
-    first = monitor.get(5)
+    first = monitor.get(30)
 
     assert ChangeType.INITIAL is first.type
     assert first.destination is None
     assert socket.AF_UNSPEC == first.family
     assert () == first.key
-    assert ChangeType.ADD is monitor.get(5).type
+    assert ChangeType.ADD is monitor.get(30).type
     with pytest.raises(routenotify.InvalidParameter):
         first.complete()
 
@@ -412,14 +412,14 @@ def test_snapshot_option_delivers_the_table_first(system, open_monitor):
     monitor = open_monitor(snapshot=True, markers=True)
     system.add(OTHER)
     rows = []
-    while (change := monitor.get(5)).type is not ChangeType.SNAPSHOT_END:
+    while (change := monitor.get(30)).type is not ChangeType.SNAPSHOT_END:
         rows.append(change)
 
     assert {ChangeType.ADD} == {row.type for row in rows}
     assert {"snapshot"} == {row.cause for row in rows}
     assert NET in {str(row.destination) for row in rows}
     assert OTHER not in {str(row.destination) for row in rows}
-    after = monitor.get(5)
+    after = monitor.get(30)
     assert (OTHER, "system") == (str(after.destination), after.cause)
 
 
@@ -607,7 +607,7 @@ def test_netns_watches_another_namespace(netns, open_monitor):
     monitor = open_monitor(netns=other.path)
     own = open_monitor()
     other.ip(f"route add {NET} dev far0")
-    change = monitor.get(5)
+    change = monitor.get(30)
     monitor.close()
 
     assert index == change.interface_index
@@ -629,7 +629,7 @@ def test_netns_takes_a_process_id(netns, open_monitor):
     monitor = open_monitor(netns=process.pid)
     other.ip(f"route add {NET} dev far0")
 
-    assert NET == str(monitor.get(5).destination)
+    assert NET == str(monitor.get(30).destination)
 
 
 class BytesPath:
@@ -654,11 +654,11 @@ def test_netns_takes_a_path_in_no_encoding(netns, open_monitor, tmp_path, kind):
     monitor = open_monitor(netns=kind(path))
     other.ip(f"route add {NET} dev far0")
 
-    assert NET == str(monitor.get(5).destination)
+    assert NET == str(monitor.get(30).destination)
     assert NET in {str(r.destination) for r in routenotify.routes(netns=kind(path))}
     Path(path).unlink()
     with pytest.raises(routenotify.MonitorClosed):
-        monitor.get(5)
+        monitor.get(30)
 
 
 @linux_only

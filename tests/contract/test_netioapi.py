@@ -308,7 +308,7 @@ def test_n10_notifications_go_on_until_cancelled(system, record, notify):
     system.add("203.0.113.0/24")
     # Another registration tells that the system has announced it by now.
     after = routenotify.RouteMonitor(snapshot=True)
-    while (change := after.get(5)).to_dict()["destination"] != "203.0.113.0/24":
+    while (change := after.get(30)).to_dict()["destination"] != "203.0.113.0/24":
         pass
     after.close()
 

@@ -224,7 +224,7 @@ def insist(place: Place) -> None:
     """A monitor that fails rather than do without a BPF ring buffer."""
     with routenotify.RouteMonitor(ringbuf=rnlab.allows_ringbuf()) as monitor:
         place.change("add", 3, first=900)
-        assert 3 == len({monitor.get(5).key for _ in range(3)})
+        assert 3 == len({monitor.get(30).key for _ in range(3)})
         place.change("del", 3, first=900)
 
 
@@ -235,9 +235,9 @@ def watch_names(place: Place) -> None:
         routenotify.RouteMonitor(netns=place.name, snapshot=True) as named,
         routenotify.RouteMonitor(netns=place.holder.pid, snapshot=True) as held,
     ):
-        first = named.get(5)
+        first = named.get(30)
         assert first.interface in ("lo", None)
-        assert held.get(5).complete().interface_index == 1
+        assert held.get(30).complete().interface_index == 1
         place.name.with_name("else").symlink_to("/nowhere")
         place.name.with_name("else").unlink()
         place.name.unlink()
@@ -257,7 +257,7 @@ def watch_some(place: Place) -> None:
     with routenotify.RouteMonitor(filter=wanted, capacity=64) as monitor:
         place.change("add", 5)
         place.change("add", 5, first=300)
-        heard = [monitor.get(5) for _ in range(5)]
+        heard = [monitor.get(30) for _ in range(5)]
         assert 5 == len({change.key for change in heard})
         place.change("del", 305)
 
@@ -269,7 +269,7 @@ def wait(place: Place) -> None:
             monitor.fileno()
             place.change("add", 3, first=700)
             for _ in range(3):
-                monitor.get(5)
+                monitor.get(30)
             place.change("del", 3, first=700)
             assert 3 == sum(len(monitor.batch(1, 5)) for _ in range(3)), turn
             with contextlib.suppress(routenotify.WaitTimeout):
@@ -347,7 +347,7 @@ def give_back() -> faultlab.Held:
     """What is held once the threads that end have ended."""
     before = faultlab.held()
     with contextlib.suppress(AssertionError):
-        rnlab.wait_for(lambda: rnlab.threads() == 1, deadline=2)
+        rnlab.wait_for(lambda: rnlab.threads() == 1, deadline=10)
         return faultlab.held()
     return before
 

@@ -91,7 +91,7 @@ class Place:
         atexit.register(folder.cleanup)
         self.file = Path(folder.name) / "recording"
         with routenotify.RouteMonitor(snapshot=True) as monitor:
-            self.change = monitor.get(5)
+            self.change = monitor.get(30)
             self.batch = monitor.batch()
             self.stats = monitor.stats
             self.snapshot = monitor.snapshot()
@@ -217,7 +217,7 @@ def _flapped(
 ) -> Callable[[Place], Iterator[Call]]:
     def use(place: Place, monitor: routenotify.RouteMonitor) -> None:
         place.flap()
-        monitor.get(5)
+        monitor.get(30)
         take(monitor)
         with contextlib.suppress(TimeoutError):
             while True:
@@ -227,7 +227,7 @@ def _flapped(
 
 
 async def _all_aget(monitor: routenotify.RouteMonitor) -> None:
-    await monitor.aget(5)
+    await monitor.aget(30)
     with contextlib.suppress(TimeoutError):
         await monitor.aget(0.0001)
 
@@ -350,7 +350,7 @@ REPLAYED: dict[str, Callable[[routenotify.Replay], object]] = {
     "batch": lambda replay: replay.batch(None, 5),
     "batches": lambda replay: next(replay.batches()),
     "drain": lambda replay: replay.drain(),
-    "get": lambda replay: replay.get(5),
+    "get": lambda replay: replay.get(30),
     "poll": lambda replay: replay.poll(),
     "snapshot": lambda replay: replay.snapshot(),
     "resync": lambda replay: replay.resync(),

@@ -75,7 +75,7 @@ Take = Callable[[routenotify.RouteMonitor], object]
 
 TAKE: dict[str, Take] = {
     "poll": lambda monitor: monitor.poll(),
-    "get": lambda monitor: monitor.get(5),
+    "get": lambda monitor: monitor.get(30),
     "next": next,
     "drain": lambda monitor: monitor.drain(),
     "drain-some": lambda monitor: monitor.drain(CAPACITY - 1),

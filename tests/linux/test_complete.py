@@ -24,7 +24,7 @@ def added(monitor, count):
     """The rows that came for NET, by protocol."""
     rows = {}
     while len(rows) < count:
-        change = monitor.get(5)
+        change = monitor.get(30)
         if str(change.destination) == NET and change.type == ChangeType.ADD:
             rows[change.protocol] = change
     return rows

@@ -198,7 +198,7 @@ def test_markers_and_initial_pass_every_filter(lab):
     options = {"initial_notification": True, "snapshot": True, "markers": True}
     with RouteMonitor(filter=RouteFilter(tables=[]), **options) as monitor:
         monitor.resync()
-        kinds = [monitor.get(5).type for _ in range(4)]
+        kinds = [monitor.get(30).type for _ in range(4)]
 
     assert [
         ChangeType.INITIAL,

@@ -179,7 +179,7 @@ class Listener:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
         self.socket.bind((0, GROUPS))
         self.socket.setsockopt(SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1)
-        self.socket.settimeout(5)
+        self.socket.settimeout(30)
 
     def __enter__(self):
         return self

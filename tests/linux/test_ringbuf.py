@@ -77,9 +77,9 @@ def test_monitors_share_what_the_first_got_unless_they_ask(netns):
         netns.veth("v0", "192.0.2.1/24")
         netns.ip("route add 20.0.0.0/24 dev v0")
         for monitor in monitors:
-            seen = [monitor.get(5)]
+            seen = [monitor.get(30)]
             while str(seen[-1].destination) != "20.0.0.0/24":
-                seen.append(monitor.get(5))
+                seen.append(monitor.get(30))
 
 
 @pytest.mark.parametrize("wrong", [1, 0, "yes", 8 << 20], ids=repr)
@@ -187,7 +187,7 @@ def test_messages_of_every_size_come_whole(netns):
             assert 0 == sender.send([add])
         found = collections.Counter()
         while found != wanted:
-            text = str(monitor.get(5).destination)
+            text = str(monitor.get(30).destination)
             if text in wanted:
                 found[text] += 1
 

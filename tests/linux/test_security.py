@@ -54,7 +54,7 @@ def test_message_when_not_the_kernels_then_it_is_dropped_and_counted(netns, ring
         wait_for(lambda: monitor.stats.foreign == 1, what="the foreign message")
         netns.ip("route add 10.2.0.0/16 dev v0")
 
-        assert "10.2.0.0/16" == str(monitor.get(5).destination)
+        assert "10.2.0.0/16" == str(monitor.get(30).destination)
         assert monitor.poll() is None
         assert 0 == monitor.stats.malformed
         assert "66.6.6.6" not in {str(r.destination) for r in monitor.snapshot()}

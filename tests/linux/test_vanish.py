@@ -33,14 +33,14 @@ def test_monitor_by_pid_ends_with_the_process(holder):
     other, process = holder
     with routenotify.RouteMonitor(netns=process.pid) as monitor:
         other.ip("route add 192.0.2.0/24 dev lo")
-        assert "192.0.2.0/24" == str(monitor.get(5).destination)
+        assert "192.0.2.0/24" == str(monitor.get(30).destination)
 
         other.ip("route del 192.0.2.0/24 dev lo")
         process.kill()
 
-        assert routenotify.ChangeType.DELETE == monitor.get(5).type
+        assert routenotify.ChangeType.DELETE == monitor.get(30).type
         with pytest.raises(routenotify.MonitorClosed, match="namespace was removed"):
-            monitor.get(5)
+            monitor.get(30)
 
 
 def test_monitor_by_path_ends_when_the_path_is_deleted(holder, tmp_path):
@@ -52,12 +52,12 @@ def test_monitor_by_path_ends_when_the_path_is_deleted(holder, tmp_path):
     with routenotify.RouteMonitor(netns=name) as monitor:
         (tmp_path / "green").unlink()
         other.ip("route add 192.0.2.0/24 dev lo")
-        assert "192.0.2.0/24" == str(monitor.get(5).destination)
+        assert "192.0.2.0/24" == str(monitor.get(30).destination)
 
         name.unlink()
 
         with pytest.raises(routenotify.MonitorClosed, match="namespace was removed"):
-            monitor.get(5)
+            monitor.get(30)
 
 
 def test_two_monitors_of_one_namespace_end_each_by_its_own_name(holder, tmp_path):
@@ -74,11 +74,11 @@ def test_two_monitors_of_one_namespace_end_each_by_its_own_name(holder, tmp_path
     ):
         name.unlink()
         with pytest.raises(routenotify.MonitorClosed):
-            by_path.get(5)
+            by_path.get(30)
 
         other.ip("route add 192.0.2.0/24 dev lo")
 
-        assert "192.0.2.0/24" == str(by_pid.get(5).destination)
+        assert "192.0.2.0/24" == str(by_pid.get(30).destination)
         assert (0, []) == (by_path.stats.received, by_path.drain())
 
 

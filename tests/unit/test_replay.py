@@ -368,7 +368,7 @@ def test_close_ends_a_wait_of_the_feeder_and_of_the_consumer(tmp_path):
     path = make(tmp_path / "r", [rows.change(time_ns=n * 10**13) for n in (1, 2)])
     before = threading.active_count()
     monitor = routenotify.replay(path, speed=1)
-    monitor.get(5)
+    monitor.get(30)
     closer = threading.Thread(target=monitor.close)
     closer.start()
     with pytest.raises(routenotify.MonitorClosed):

@@ -18,8 +18,8 @@ from replaylab.space import Space
 
 Factory = Callable[..., Any]
 
-DEADLINE = 10.0  # seconds after which a difference is one
-SETTLE = 5.0  # seconds the kernel may take to act on a carrier
+DEADLINE = 30.0  # seconds after which a difference is one
+SETTLE = 30.0  # seconds the kernel may take to act on a carrier
 LOOK = 0.02  # seconds between two looks at the table
 
 

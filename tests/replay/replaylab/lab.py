@@ -12,7 +12,7 @@ from replaylab.row import Row
 from replaylab.script import Plan
 from replaylab.space import Space
 
-DEADLINE = 10.0  # seconds
+DEADLINE = 30.0  # seconds
 LOOK = 0.02  # seconds
 
 INDEX = {"lo": 1, "v0": 10, "v1": 11}

@@ -210,7 +210,7 @@ def test_n7_notification_types(double: Double, kind: int, name: str) -> None:
     """0 changed, 1 added, 2 deleted; 3 is the initial one (N3)."""
     with routenotify.RouteMonitor() as monitor:
         double.tell(row("10.0.0.0/8"), kind)
-        change = monitor.get(5)
+        change = monitor.get(30)
 
     assert change.type == kind
     assert change.type.name == name
@@ -234,7 +234,7 @@ def test_n8_the_row_is_partial_until_completed(double: Double) -> None:
     route = row("10.2.0.0/16", "192.0.2.9", Metric=77, Protocol=10006, Origin=2)
     with routenotify.RouteMonitor() as monitor:
         double.change(route, ADD)
-        change = monitor.get(5)
+        change = monitor.get(30)
         whole = change.complete()
 
         assert str(change.destination) == "10.2.0.0/16"

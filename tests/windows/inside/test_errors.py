@@ -78,7 +78,7 @@ def test_entry_error(double: Double, code: int, raised: int) -> None:
     """An interface that is gone (2) is a route that is gone (1168)."""
     with routenotify.RouteMonitor() as monitor:
         double.change(row("10.0.0.0/8"), ADD)
-        change = monitor.get(5)
+        change = monitor.get(30)
         double.inject(Api.ENTRY, code)
         with pytest.raises(routenotify.RouteNotifyError) as caught:
             change.complete()
@@ -92,7 +92,7 @@ def test_entry_of_an_interface_that_is_gone(double: Double) -> None:
     with routenotify.RouteMonitor() as monitor:
         double.tell(row("10.0.0.0/8", luid=0x123456789, index=99), ADD)
         with pytest.raises(routenotify.RouteNotFound):
-            monitor.get(5).complete()
+            monitor.get(30).complete()
 
 
 @pytest.mark.parametrize("code", [2, 8, 50, 87, 1168, 1231, 1232])
@@ -140,7 +140,7 @@ def test_interface_that_cannot_be_named_is_none(double: Double, code: int) -> No
     """A name is a nicety: no exception out of an attribute."""
     with routenotify.RouteMonitor() as monitor:
         double.tell(row("10.0.0.0/8"), ADD)
-        change = monitor.get(5)
+        change = monitor.get(30)
         double.inject(Api.ALIAS, code)
 
         assert change.interface is None
@@ -151,7 +151,7 @@ def test_interface_without_a_luid_is_named_by_its_index(double: Double) -> None:
     """Seen in the field: LUID 0, index set."""
     with routenotify.RouteMonitor() as monitor:
         double.tell(row("10.0.0.0/8", luid=0, index=12), ADD)
-        change = monitor.get(5)
+        change = monitor.get(30)
 
         assert change.interface == "Łącze 网络 🚀"
         double.inject(Api.LUID, 2)
@@ -176,7 +176,7 @@ def test_link_local_next_hop_is_completed_with_or_without_scope(
         with routenotify.RouteMonitor() as monitor:
             double.change(route, ADD)
 
-            assert monitor.get(5).complete().metric == 9
+            assert monitor.get(30).complete().metric == 9
         double.change(route, DELETE)
 
 

@@ -222,7 +222,7 @@ def test_a_next_hop_looked_for_in_a_table_without_routes(double: Double) -> None
         double.tell(row("fd00::/64", "fe80::1"), ADD)
 
         with pytest.raises(routenotify.RouteNotFound):
-            monitor.get(5).complete()
+            monitor.get(30).complete()
 
 
 def test_resync_without_a_snapshot_tells_the_whole_table(double: Double) -> None:
