@@ -4,6 +4,7 @@
  *   rn_linux_receive.c   what came on the event socket: check the sender, dispatch
  *   rn_linux_ringbuf.c   its messages through a BPF ring buffer
  *   rn_linux_ringbuf_bpf.c  the program that puts them there, and bpf(2)
+ *   rn_linux_links.c     what is known of devices: which RTM_NEWLINK is news
  *   rn_linux_news.c      what a message means: mirror, triggers
  *   rn_linux_compare.c   barrier, dump, barrier, difference: a state machine
  *   rn_linux_large.c     routes that are too large for any dump
@@ -468,13 +469,37 @@ rn_linux_receive_room(struct rn_source *source);
 struct rn_route_message *
 rn_linux_scratch(struct rn_source *source, unsigned char **datagram);
 
-/* rn_linux_news.c */
+/* rn_linux_links.c */
 struct rn_links *
 rn_linux_links_new(void);
 
 void
 rn_linux_links_free(struct rn_links *links);
 
+/* The device is gone, or what is known of it may be old: any NEWLINK is news. */
+void
+rn_linux_links_forget(struct rn_links *links, uint32_t index);
+
+void
+rn_linux_links_forget_all(struct rn_links *links);
+
+/* What a NEWLINK changes of what routes depend on: a set of RN_LINK_*, or -1:
+ * no memory.
+ */
+#define RN_LINK_MOVED 1   /* set down or up, carrier lost or back */
+#define RN_LINK_RESIZED 2 /* another MTU */
+#define RN_LINK_LOST 4    /* with RN_LINK_MOVED: it can do less than before */
+int
+rn_linux_links_told(struct rn_links *links,
+                    const struct rn_link_message *message);
+
+/* Forget devices of whose carrier a route says something else: the index of one,
+ * 0 if there is none.
+ */
+uint32_t
+rn_linux_links_doubt(struct rn_links *links, const struct rn_entry *entry);
+
+/* rn_linux_news.c */
 /* One message of the kernel: apply it, note triggers. */
 void
 rn_linux_news(struct rn_source *source, const struct nlmsghdr *header,
@@ -484,6 +509,10 @@ rn_linux_news(struct rn_source *source, const struct nlmsghdr *header,
 void
 rn_linux_route_news(struct rn_source *source,
                     const struct rn_route_message *message, size_t size);
+
+/* The routes of a device may have changed with its carrier. */
+void
+rn_linux_carrier_news(struct rn_source *source, uint32_t index);
 
 /* Messages were lost or not understood. */
 void
@@ -577,11 +606,14 @@ void
 rn_linux_row(const struct rn_route_message *message, uint32_t at,
              struct rn_route *out);
 
-/* Routes that name just an object change with it in silence. */
-static inline void
-rn_linux_note_object(struct rn_source *source, const struct rn_entry *entry)
+/* What an entry tells beside itself.  Routes that name just an object change
+ * with it in silence.  Return: as rn_linux_links_doubt().
+ */
+static inline uint32_t
+rn_linux_note_entry(struct rn_source *source, const struct rn_entry *entry)
 {
     source->bare_objects |= entry->nexthop_id && !entry->hop_count;
+    return rn_linux_links_doubt(source->links, entry);
 }
 
 /* NLM_F_* flags of a NEWROUTE as the mirror names them. */

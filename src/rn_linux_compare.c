@@ -261,6 +261,20 @@ end_dump(struct rn_source *source)
     }
 }
 
+/* The NEWLINK that would resolve a doubt may have been read before this part of
+ * the dump, so one more look is had.  The device is unknown from now on and
+ * raises no second one.
+ */
+static void
+note(struct rn_source *source, const struct rn_entry *entry)
+{
+    uint32_t doubted = rn_linux_note_entry(source, entry);
+
+    if (doubted) {
+        rn_linux_carrier_news(source, doubted);
+    }
+}
+
 static void
 dumped(struct rn_source *source, const struct nlmsghdr *header,
        struct rn_route_message *scratch)
@@ -273,7 +287,7 @@ dumped(struct rn_source *source, const struct nlmsghdr *header,
         compare->failed = 1;
     } else if (parsed == RN_PARSE_OK &&
                rn_linux_wants_entry(source, &scratch->entry)) {
-        rn_linux_note_object(source, &scratch->entry);
+        note(source, &scratch->entry);
         compare->failed |=
             rn_mirror_dumped(source->mirror, &scratch->entry) != 0;
     }

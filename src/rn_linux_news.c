@@ -1,13 +1,10 @@
 /* rn_linux_news.c - what a message of the kernel means: for the mirror, and as
  * a trigger of a comparison where the kernel changes routes without a word.
  */
-#include <linux/if.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "rn_alloc.h"
 #include "rn_linux.h"
 
 #define BOTH 3u
@@ -19,90 +16,6 @@
 #define WIRE_NEWNETCONF 80
 #define WIRE_NEWNEXTHOP 104
 #define WIRE_DELNEXTHOP 105
-
-/* What is kept of a device: a NEWLINK that changes none of it is no trigger. */
-struct link {
-    uint32_t index;
-    uint32_t flags;
-    uint32_t mtu;
-};
-
-struct rn_links {
-    struct link *links; /* by index, ascending */
-    size_t count;
-    size_t size;
-};
-
-struct rn_links *
-rn_linux_links_new(void)
-{
-    return rn_alloc_zero(1, sizeof(struct rn_links));
-}
-
-void
-rn_linux_links_free(struct rn_links *links)
-{
-    if (links) {
-        free(links->links);
-        free(links);
-    }
-}
-
-/* Where the device is or belongs. */
-static size_t
-link_position(const struct rn_links *links, uint32_t index)
-{
-    size_t low = 0;
-    size_t high = links->count;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (links->links[middle].index < index) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-/* The device, made if it is new (then *known is 0); NULL: no memory. */
-static struct link *
-link_at(struct rn_links *links, uint32_t index, int *known)
-{
-    size_t at = link_position(links, index);
-
-    *known = at < links->count && links->links[at].index == index;
-    if (*known) {
-        return &links->links[at];
-    }
-    if (links->count == links->size) {
-        size_t size = links->size ? links->size * 2 : 16;
-        struct link *more = rn_realloc(links->links, size * sizeof(*more));
-        if (!more) {
-            return NULL;
-        }
-        links->links = more;
-        links->size = size;
-    }
-    memmove(&links->links[at + 1], &links->links[at],
-            (links->count - at) * sizeof(*links->links));
-    links->count++;
-    links->links[at] = (struct link){.index = index};
-    return &links->links[at];
-}
-
-static void
-link_forget(struct rn_links *links, uint32_t index)
-{
-    size_t at = link_position(links, index);
-
-    if (at < links->count && links->links[at].index == index) {
-        links->count--;
-        memmove(&links->links[at], &links->links[at + 1],
-                (links->count - at) * sizeof(*links->links));
-    }
-}
 
 static void
 suspect(struct rn_source *source, struct rn_suspect what, unsigned families)
@@ -121,7 +34,7 @@ rn_linux_news_lost(struct rn_source *source)
 {
     const struct rn_suspect what = {.cause = RN_CAUSE_RESYNC};
 
-    source->links->count = 0;
+    rn_linux_links_forget_all(source->links);
     if (source->loaded) {
         rn_mirror_suspect(source->mirror, &what);
     }
@@ -151,7 +64,7 @@ rn_linux_route_news(struct rn_source *source,
     if (!rn_linux_wants_entry(source, &message->entry)) {
         return;
     }
-    rn_linux_note_object(source, &message->entry);
+    (void)rn_linux_note_entry(source, &message->entry);
     carry_out(source,
               message->nl_type == RTM_NEWROUTE
                   ? rn_mirror_added(source->mirror, &message->entry,
@@ -174,35 +87,35 @@ route(struct rn_source *source, const struct nlmsghdr *header, size_t size,
 static void
 link_changed(struct rn_source *source, const struct rn_link_message *message)
 {
-    const uint32_t watched = IFF_UP | IFF_RUNNING | IFF_LOWER_UP;
-    int known;
-    struct link *link = link_at(source->links, message->index, &known);
-    uint32_t flags = message->flags & watched;
+    int what = rn_linux_links_told(source->links, message);
 
-    if (!link) {
+    if (what < 0) {
         rn_linux_news_lost(source);
-        return;
-    }
-    uint32_t gone = known ? link->flags & ~flags : watched & ~flags;
-    int moved = !known || link->flags != flags;
-    int resized = known && message->mtu && link->mtu != message->mtu;
-    link->flags = flags;
-    link->mtu = message->mtu ? message->mtu : link->mtu;
-    if (moved || resized) {
+    } else if (what) {
         suspect(source,
-                (struct rn_suspect){
-                    .cause = (uint8_t)(gone ? RN_CAUSE_LINK_DOWN
-                                            : RN_CAUSE_LINK_CHANGED),
-                    .if_index = message->index},
-                moved ? BOTH : IPV6);
+                (struct rn_suspect){.cause =
+                                        (uint8_t)(what & RN_LINK_LOST
+                                                      ? RN_CAUSE_LINK_DOWN
+                                                      : RN_CAUSE_LINK_CHANGED),
+                                    .if_index = message->index},
+                what & RN_LINK_MOVED ? BOTH : IPV6);
     }
+}
+
+void
+rn_linux_carrier_news(struct rn_source *source, uint32_t index)
+{
+    suspect(
+        source,
+        (struct rn_suspect){.cause = RN_CAUSE_LINK_CHANGED, .if_index = index},
+        BOTH);
 }
 
 /* The index may be used again at once: its rows go before anything else. */
 static void
 link_removed(struct rn_source *source, uint32_t index)
 {
-    link_forget(source->links, index);
+    rn_linux_links_forget(source->links, index);
     carry_out(source, rn_mirror_link_removed(source->mirror, index));
     suspect(
         source,

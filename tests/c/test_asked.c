@@ -1,7 +1,7 @@
 /* test_asked.c - questions to a real source whose askers lose patience: the
  * reader is held where it takes a snapshot, so what is abandoned is certain.
  */
-/* sources: rn_linux_bpf.c rn_linux_command.c rn_linux_compare.c rn_linux_deliver.c rn_linux_interest.c rn_linux_interface.c rn_linux_large.c rn_linux_news.c rn_linux_notify.c rn_linux_reader.c rn_linux_receive.c rn_linux_request.c rn_linux_ringbuf.c rn_linux_ringbuf_bpf.c rn_linux_socket.c rn_linux_vanish.c  rn_filter.c rn_filter_build.c rn_filter_interest.c rn_filter_prefix.c rn_mirror.c rn_compare.c rn_rows.c rn_entry.c rn_list.c rn_store.c rn_pool.c rn_rtnl.c rn_forget.c */
+/* sources: rn_linux_bpf.c rn_linux_command.c rn_linux_compare.c rn_linux_deliver.c rn_linux_interest.c rn_linux_interface.c rn_linux_large.c rn_linux_links.c rn_linux_news.c rn_linux_notify.c rn_linux_reader.c rn_linux_receive.c rn_linux_request.c rn_linux_ringbuf.c rn_linux_ringbuf_bpf.c rn_linux_socket.c rn_linux_vanish.c  rn_filter.c rn_filter_build.c rn_filter_interest.c rn_filter_prefix.c rn_mirror.c rn_compare.c rn_rows.c rn_entry.c rn_list.c rn_store.c rn_pool.c rn_rtnl.c rn_forget.c */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <semaphore.h>

@@ -116,6 +116,19 @@ rn_linux_large_alive(const struct rn_source *source, int ip_version)
     return 0;
 }
 
+uint32_t
+rn_linux_links_doubt(struct rn_links *links, const struct rn_entry *entry)
+{
+    (void)links, (void)entry;
+    return 0;
+}
+
+void
+rn_linux_carrier_news(struct rn_source *source, uint32_t index)
+{
+    (void)source, (void)index;
+}
+
 static int kernel_fd;
 
 static void

@@ -13,6 +13,7 @@ from collections import Counter
 from fcntl import ioctl
 
 import pytest
+import rnlab
 from replaylab import rtnl_send
 from replaylab.lab import INDEX, Changes, Lab
 
@@ -361,6 +362,63 @@ def test_carrier_lost_and_back_marks_ordinary_routes(lab: Lab, family: int) -> N
     assert lost.row(STATIC[family]).state == "linkdown"
     assert back.of(STATIC[family]) == parameter("link-changed", gateway(family), V0)
     assert back.row(STATIC[family]).state == ""
+
+
+@families
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_carrier_flaps_faster_than_the_kernel_looks(
+    lab: Lab, family: int, state: str
+) -> None:
+    """What it does then is told, though RTM_NEWLINK says what it said before.
+
+    Of a bridge's carrier the kernel takes note once a second. One that is back by
+    then was never lost, but a route made meanwhile has "linkdown", which is taken
+    from it without a word; and the other way round.
+    """
+    address = {4: "10.5.0.1/24", 6: "2001:db8:5::1/64 nodad"}[family]
+    hop = {4: "via 10.5.0.10", 6: "via 2001:db8:5::10"}[family]
+    other = {"up": "down", "down": "up"}[state]
+    lab.space.ip(
+        "link add br0 type bridge forward_delay 0",
+        "link add x0 type veth peer name x1",
+        "link set x0 master br0 up",
+        "link set x1 up",
+        "link set br0 up",
+        f"addr add {address} dev br0",
+    )
+    lab.watch()
+    for number in range(1, 4):
+        prefix = {4: f"192.0.{number}.0/24", 6: f"2001:db8:6:{number}::/64"}[family]
+        lab.after(f"link set x1 {other}")
+        lab.after(f"link set x1 {state}")  # so the next look is a second off
+        lab.space.ip(f"link set x1 {other}")
+        _add_once_carrier_is(other, lab, f"{prefix} {hop}")
+        lab.space.ip(f"link set x1 {state}")
+        rnlab.wait_for(
+            lambda prefix=prefix: _state(prefix) == STATES[state],
+            what=f"look at {prefix}",
+        )
+        lab.settle()
+
+
+STATES = {"up": 0, "down": 0x10}  # RTNH_F_LINKDOWN
+
+
+def _state(prefix: str) -> int:
+    # Not by `ip`: when somebody asks for a link, the kernel looks at it at once.
+    (row,) = (row for row in routenotify.routes() if str(row.destination) == prefix)
+    return row.flags
+
+
+def _add_once_carrier_is(state: str, lab: Lab, route: str) -> None:
+    def made() -> bool:
+        lab.space.ip(f"route add {route}")
+        if _state(route.split(maxsplit=1)[0]) == STATES[state]:
+            return True
+        lab.space.ip(f"route del {route}")
+        return False
+
+    rnlab.wait_for(made, what=f"carrier to be {state}")
 
 
 @families
