@@ -5,12 +5,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import os
 import socket
-import sys
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from routenotify import _routenotify
 from routenotify._arguments import (
@@ -18,89 +16,18 @@ from routenotify._arguments import (
     addresses,
     at_least_one,
     interface_index,
-    invalid,
     seconds,
     seconds_or_none,
     wrong_type,
 )
 from routenotify._batches import Batches
-from routenotify._errors import (
-    ERROR_ACCESS_DENIED,
-    ERROR_FILE_NOT_FOUND,
-    ERROR_INVALID_PARAMETER,
-    ERROR_NOT_SUPPORTED,
-    InvalidParameter,
-    RouteNotifyError,
-    make_error,
-)
+from routenotify._errors import RouteNotifyError
 from routenotify._filter import RouteFilter
+from routenotify._netns import NetworkNamespace, opened_netns
 from routenotify._types import Snapshot
 
 if TYPE_CHECKING:
     from routenotify import _async
-
-NetworkNamespace: TypeAlias = str | os.PathLike[str] | os.PathLike[bytes] | int
-
-_NETNS_NAMES: Final = "/run/netns"  # where `ip netns add` puts them
-
-
-def _netns_path(netns: NetworkNamespace, call: str) -> str:
-    """A pid, a path (anything with a slash), or a name of `ip netns`."""
-    if isinstance(netns, int) and not isinstance(netns, bool):
-        if netns <= 0:
-            raise invalid(call, "netns", netns, "is no process id")
-        return f"/proc/{netns}/ns/net"
-    if isinstance(netns, os.PathLike):
-        return os.fsdecode(netns)
-    if not isinstance(netns, str):
-        raise wrong_type(call, "netns", netns, "a name, a path, a process id or None")
-    if "/" in netns:
-        return netns
-    if netns in ("", ".", "..") or "\0" in netns:
-        raise invalid(call, "netns", netns, "is no name")
-    return f"{_NETNS_NAMES}/{netns}"
-
-
-class _Netns(NamedTuple):
-    """An open namespace, and the name under which it may vanish."""
-
-    fd: int = -1
-    path: bytes | None = None  # as the system has it: in no encoding
-
-
-@contextlib.contextmanager
-def _opened(netns: NetworkNamespace | None, call: str) -> Iterator[_Netns]:
-    """The namespace, open while inside; fd -1 for the caller's own."""
-    if netns is None:
-        yield _Netns()
-        return
-    if sys.platform != "linux":
-        raise make_error(ERROR_NOT_SUPPORTED, call, "netns is for Linux only")
-    path = _netns_path(netns, call)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise _netns_error(error, call, f"netns={netns!r}: {path!r}") from None
-    try:
-        yield _Netns(fd, os.fsencode(path))
-    finally:
-        os.close(fd)
-
-
-def _netns_error(
-    error: OSError | ValueError, call: str, which: str
-) -> RouteNotifyError:
-    if isinstance(error, PermissionError):
-        detail = f"{which} may not be opened"
-        return make_error(ERROR_ACCESS_DENIED, call, detail, error.errno or 0)
-    if isinstance(error, FileNotFoundError | ProcessLookupError):
-        detail = f"{which} does not exist"
-        return make_error(ERROR_FILE_NOT_FOUND, call, detail, error.errno or 0)
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    return InvalidParameter(
-        ERROR_INVALID_PARAMETER, call, f"{which} cannot be opened ({reason})"
-    )
-
 
 # Not a WeakSet: that cannot be copied while another thread adds to it.
 _open_monitors: Final[set[weakref.ref[RouteMonitor]]] = set()
@@ -191,7 +118,7 @@ class RouteMonitor(_routenotify.Monitor):
         """
         if filter is not None and not isinstance(filter, RouteFilter):
             raise wrong_type("RouteMonitor", "filter", filter, "RouteFilter or None")
-        with _opened(netns, "RouteMonitor") as space:
+        with opened_netns(netns, "RouteMonitor") as space:
             program = filter and filter._compile_for_monitor(space.fd)
             super().__init__(
                 family,
@@ -308,7 +235,7 @@ def routes(
         InvalidParameter: Another family.
         RouteNotifyError: The system refused.
     """
-    with _opened(netns, "routes") as space:
+    with opened_netns(netns, "routes") as space:
         return _routenotify.table(family, space.fd)
 
 
@@ -339,5 +266,5 @@ def best_route(
     call = "best_route"
     target, origin = addresses(call, address=address, source=source)
     index = interface_index(interface, "interface", call, local=netns is None)
-    with _opened(netns, call) as space:
+    with opened_netns(netns, call) as space:
         return _routenotify.best_route(target, origin, index, space.fd)

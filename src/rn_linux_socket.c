@@ -91,6 +91,31 @@ socket_here(struct rn_fail *fail)
     return fd < 0 ? rn_linux_fail(fail, "socket(AF_NETLINK)") : fd;
 }
 
+/* Of the calling thread; /proc/thread-self came with Linux 3.17. */
+static int
+stat_own_namespace(struct stat *info)
+{
+    char path[64];
+
+    if (stat("/proc/thread-self/ns/net", info) == 0) {
+        return 0;
+    }
+    long thread = (syscall)(SYS_gettid); /* cannot fail: nor in tests/faults */
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%ld/ns/net", thread);
+    return stat(path, info);
+}
+
+/* To enter the namespace that one is in asks for a privilege, too. */
+static int
+is_own_namespace(int netns_fd)
+{
+    struct stat named;
+    struct stat own;
+
+    return fstat(netns_fd, &named) == 0 && stat_own_namespace(&own) == 0 &&
+           named.st_ino == own.st_ino && named.st_dev == own.st_dev;
+}
+
 /* A namespace belongs to a thread; this one ends with its errand. */
 struct errand {
     int netns_fd;
@@ -115,7 +140,7 @@ rn_linux_socket(int netns_fd, struct rn_fail *fail)
     struct errand errand = {netns_fd, -1, fail};
     pthread_t thread;
 
-    if (netns_fd < 0) {
+    if (netns_fd < 0 || is_own_namespace(netns_fd)) {
         return socket_here(fail);
     }
     int error = pthread_create(&thread, NULL, errand_run, &errand);
@@ -274,20 +299,6 @@ rn_linux_drops(int fd)
         return 0; /* before Linux 4.12 */
     }
     return info[WIRE_MEMINFO_DROPS];
-}
-
-/* Of the calling thread; /proc/thread-self came with Linux 3.17. */
-static int
-stat_own_namespace(struct stat *info)
-{
-    char path[64];
-
-    if (stat("/proc/thread-self/ns/net", info) == 0) {
-        return 0;
-    }
-    long thread = (syscall)(SYS_gettid); /* cannot fail: nor in tests/faults */
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%ld/ns/net", thread);
-    return stat(path, info);
 }
 
 int

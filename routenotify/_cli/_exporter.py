@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from routenotify import RouteMonitor
-from routenotify._api import _opened
 from routenotify._cli._meter import CAPACITY, Meter
 from routenotify._cli._options import (
     Commands,
@@ -26,6 +25,7 @@ from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._version import version
 from routenotify._cli._words import filter_of
 from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
+from routenotify._netns import opened_netns
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -128,7 +128,7 @@ def exporter(arguments: argparse.Namespace) -> int:
     with (
         contextlib.suppress(KeyboardInterrupt),
         terminating_as_ctrl_c(),
-        _opened(netns.get("netns"), "exporter") as space,
+        opened_netns(netns.get("netns"), "exporter") as space,
         RouteMonitor(
             arguments.family,
             capacity=CAPACITY,

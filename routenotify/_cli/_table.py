@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import routenotify
 from routenotify import Route, RouteFilter
-from routenotify._api import NetworkNamespace, _opened
 from routenotify._cli._format import Columns
 from routenotify._cli._options import (
     Commands,
@@ -24,6 +23,7 @@ from routenotify._cli._options import (
 from routenotify._cli._progress import progress, waited
 from routenotify._cli._words import filter_of
 from routenotify._errors import ERROR_INVALID_PARAMETER, InvalidParameter
+from routenotify._netns import NetworkNamespace, opened_netns
 from routenotify._routenotify import interface_index
 
 _ROUTES_EXAMPLES = """\
@@ -86,7 +86,7 @@ def _read(arguments: argparse.Namespace) -> tuple[list[Route], Callable[[Route],
     """Return the routes, and what makes each the line that was asked for."""
     netns = netns_of(arguments)
     wanted = filter_of(arguments.filter) or RouteFilter()
-    with _opened(netns.get("netns"), "routes") as space:
+    with opened_netns(netns.get("netns"), "routes") as space:
         # Not wanted.matches(): it would look names up in our own namespace.
         matches = wanted._compile_for_monitor(space.fd).matches
     found = list(filter(matches, routenotify.routes(arguments.family, **netns)))
@@ -123,7 +123,7 @@ def _device(name: str | None, netns: NetworkNamespace | None) -> int | None:
     """
     if name is None or (name.isascii() and name.isdigit()):
         return None if name is None else int(name)
-    with _opened(netns, "get") as space:
+    with opened_netns(netns, "get") as space:
         try:
             return interface_index(name, space.fd)
         except routenotify.RouteNotFound:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from routenotify import RouteMonitor
-from routenotify._api import _opened
 from routenotify._cli import _view
 from routenotify._cli._deadline import remaining
 from routenotify._cli._keys import Keys, Stops, keys, stops
@@ -31,6 +30,7 @@ from routenotify._cli._options import (
 from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._words import GRAMMAR, filter_of
 from routenotify._errors import ERROR_NOT_SUPPORTED, make_error
+from routenotify._netns import opened_netns
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -103,7 +103,7 @@ def top(arguments: argparse.Namespace) -> int:
             arguments.family, capacity=CAPACITY, filter=filter_of(words), **netns
         )
 
-    with terminating_as_ctrl_c(), _opened(netns.get("netns"), "top") as space:
+    with terminating_as_ctrl_c(), opened_netns(netns.get("netns"), "top") as space:
         meter = Meter(space.fd)
         if arguments.once or arguments.json:
             with opened(arguments.filter) as monitor:

@@ -44,14 +44,16 @@ def of_all_threads():
 
 
 @pytest.mark.parametrize(
-    "which", ["/proc/self/ns/uts", "/proc/self/status", "nonesuch", "/nonesuch"]
+    "which",
+    ["/proc/self/ns/uts", "/proc/self/status", "/dev/null", "nonesuch", "/nonesuch"],
 )
 def test_netns_when_it_is_none_then_nobody_is_moved(netns, which):
-    """No thread is elsewhere afterwards, no descriptor is left."""
+    """The error names it; no thread is elsewhere afterwards, no descriptor is left."""
     before = here(), len(os.listdir("/proc/self/fd"))
     for call in (routenotify.RouteMonitor, routenotify.routes):
         with pytest.raises(
-            routenotify.RouteNotifyError, match=f"netns='{which}'|setns"
+            routenotify.RouteNotifyError,
+            match=f"{call.__name__}: netns='{which}'",
         ):
             call(netns=which)
 
@@ -83,6 +85,53 @@ def test_netns_when_used_from_many_threads_then_each_stays_where_it_is(netns):
     rnlab.wait_for(  # a thread that was joined is still listed for a moment
         lambda: of_all_threads() == {here()}, what="all threads are at home"
     )
+
+
+def test_netns_when_the_thread_has_left_the_process_then_rows_stay_there(netns):
+    """A row asked the namespace of whoever read it, and got another one's name."""
+    netns.veth("here0")
+    found = []
+
+    def elsewhere():
+        other = rnlab.Namespace.make()
+        other.veth("there0", "10.1.0.1/24")
+        with routenotify.RouteMonitor(snapshot=True) as monitor:
+            found.extend(monitor.drain())
+            found.extend(monitor.snapshot())
+            found.extend(routenotify.routes())
+        found.append(routenotify.best_route("10.1.0.2"))
+        other.close()
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(60)
+    rows = [row for row in found if str(row.destination) == "10.1.0.0/24"]
+
+    assert 4 == len(rows)
+    assert {"there0"} == {row.interface for row in rows}
+    assert {"there0"} == {row.complete().interface for row in rows}
+
+
+def test_netns_when_it_is_ones_own_then_no_privilege_is_needed(netns):
+    """setns() into the namespace that one is in was refused."""
+    script = """
+        import os, routenotify
+        routenotify.RouteMonitor(netns="/proc/self/ns/net").close()
+        print(len(routenotify.routes(netns=os.getpid())))
+    """
+    done = subprocess.run(
+        [
+            *("setpriv", "--reuid=65534", "--clear-groups", "--"),
+            *(sys.executable, "-P", "-c", textwrap.dedent(script)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+    assert "" == done.stderr
+    assert len(routenotify.routes()) == int(done.stdout)
 
 
 UNPRIVILEGED = """
