@@ -200,10 +200,11 @@ struct rn_notify {
     struct rn_notify *next; /* the reader's list */
     struct rn_sink sink;
     struct rn_config config;
-    int stale;    /* its sink lost pending state: send the table again */
-    int watch_fd; /* pidfd or inotify of the namespace's name, -1 */
-    int watch_directory;         /* where the name is; -1: a pidfd */
-    char watch_name[256];        /* what in its directory; empty: a pidfd */
+    int stale;         /* its sink lost pending state: send the table again */
+    int watch_process; /* pidfd of whom the namespace is named by, -1 */
+    int watch_fd;      /* inotify of the namespace's name, -1 */
+    int watch_directory;         /* where the name is, -1 */
+    char watch_name[256];        /* what in its directory */
     int forked;                  /* set in the child of a fork */
     struct rn_notify *next_open; /* the registry's list, under its mutex */
 };
@@ -555,7 +556,9 @@ rn_linux_compare_timeout(const struct rn_source *source);
 
 /* rn_linux_vanish.c */
 
-/* Make notify->watch_fd, if its namespace was given by a name or a pid. */
+/* Make what tells that the name or process is gone that the namespace was given
+ * by.
+ */
 int
 rn_linux_watch(struct rn_notify *notify, struct rn_fail *fail);
 

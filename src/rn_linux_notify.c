@@ -425,7 +425,7 @@ rn_notify_open(const struct rn_config *config, const struct rn_sink *sink,
     pthread_once(&fork_once, watch_forks);
     notify->config = *config;
     notify->sink = *sink;
-    notify->watch_fd = notify->watch_directory = -1;
+    notify->watch_fd = notify->watch_directory = notify->watch_process = -1;
     (void)rn_filter_ref(notify->config.filter);
     if (rn_linux_watch(notify, fail) < 0 || notify_attach(notify, fail) < 0) {
         rn_linux_unwatch(notify);

@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +23,14 @@
 /* Newer than the headers of Linux 3.10, with which wheels may be built. */
 #define WIRE_SYS_PIDFD_OPEN 434
 
+#define LINKS 40 /* symbolic links in a row: as many as the kernel follows */
+
 /* Before Linux 5.3 there is no such descriptor: the end stays unnoticed. */
 static int
 watch_process(struct rn_notify *notify, long pid, struct rn_fail *fail)
 {
-    notify->watch_fd = (int)syscall(WIRE_SYS_PIDFD_OPEN, (pid_t)pid, 0);
-    if (notify->watch_fd < 0 && errno != ENOSYS) {
+    notify->watch_process = (int)syscall(WIRE_SYS_PIDFD_OPEN, (pid_t)pid, 0);
+    if (notify->watch_process < 0 && errno != ENOSYS) {
         return rn_linux_fail(fail, "pidfd_open");
     }
     return 0;
@@ -92,20 +96,61 @@ still_there(const struct rn_config *config, struct rn_fail *fail)
     return 0;
 }
 
+/* Put what a symbolic link leads to in its place: 0 if it is none. */
+static int
+follow(char path[PATH_MAX])
+{
+    char target[PATH_MAX];
+    char *slash = strrchr(path, '/');
+    ssize_t length = readlink(path, target, sizeof(target) - 1);
+
+    if (length <= 0) {
+        return 0;
+    }
+    target[length] = '\0';
+    char *tail = target[0] == '/' || !slash ? path : slash + 1;
+    size_t room = (size_t)(path + PATH_MAX - tail);
+    return snprintf(tail, room, "%s", target) < (int)room;
+}
+
+/* The process by which the namespace is named, perhaps through links, as those
+ * that containers are given below /run/netns; 0: none.
+ */
+static long
+process_of(const char *name)
+{
+    char path[PATH_MAX];
+    char rest;
+    long pid;
+
+    (void)snprintf(path, sizeof(path), "%s", name);
+    for (int links = 0; links < LINKS; links++) {
+        if (sscanf(path, "/proc/%ld/ns/net%c", &pid, &rest) == 1) {
+            return pid;
+        }
+        if (!follow(path)) {
+            break;
+        }
+    }
+    return 0;
+}
+
 int
 rn_linux_watch(struct rn_notify *notify, struct rn_fail *fail)
 {
     const struct rn_config *config = &notify->config;
-    long pid;
-    char rest;
+    int failed = 0;
 
     if (!config->netns_path || config->netns_fd < 0) {
         return 0;
     }
-    int failed =
-        sscanf(config->netns_path, "/proc/%ld/ns/net%c", &pid, &rest) == 1
-            ? watch_process(notify, pid, fail)
-            : watch_directory(notify, config->netns_path, fail);
+    long pid = process_of(config->netns_path);
+    if (pid) {
+        failed = watch_process(notify, pid, fail);
+    }
+    if (!failed && strncmp(config->netns_path, "/proc/", 6) != 0) {
+        failed = watch_directory(notify, config->netns_path, fail);
+    }
     if (!failed) {
         failed = still_there(config, fail);
     }
@@ -124,18 +169,26 @@ rn_linux_unwatch(struct rn_notify *notify)
     if (notify->watch_directory >= 0) {
         close(notify->watch_directory);
     }
-    notify->watch_fd = notify->watch_directory = -1;
+    if (notify->watch_process >= 0) {
+        close(notify->watch_process);
+    }
+    notify->watch_fd = notify->watch_directory = notify->watch_process = -1;
 }
 
 int
 rn_linux_watch_attach(struct rn_source *source, struct rn_notify *notify,
                       struct rn_fail *fail)
 {
+    const int fds[] = {notify->watch_fd, notify->watch_process};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = notify};
 
-    if (notify->watch_fd >= 0 && epoll_ctl(source->watch_fd, EPOLL_CTL_ADD,
-                                           notify->watch_fd, &event) < 0) {
-        return rn_linux_fail(fail, "epoll_ctl");
+    for (size_t i = 0; i < 2; i++) {
+        if (fds[i] >= 0 &&
+            epoll_ctl(source->watch_fd, EPOLL_CTL_ADD, fds[i], &event) < 0) {
+            (void)rn_linux_fail(fail, "epoll_ctl");
+            rn_linux_watch_detach(source, notify);
+            return -1;
+        }
     }
     return 0;
 }
@@ -143,9 +196,12 @@ rn_linux_watch_attach(struct rn_source *source, struct rn_notify *notify,
 void
 rn_linux_watch_detach(struct rn_source *source, struct rn_notify *notify)
 {
-    if (notify->watch_fd >= 0) {
-        (void)epoll_ctl(source->watch_fd, EPOLL_CTL_DEL, notify->watch_fd,
-                        NULL);
+    const int fds[] = {notify->watch_fd, notify->watch_process};
+
+    for (size_t i = 0; i < 2; i++) {
+        if (fds[i] >= 0) {
+            (void)epoll_ctl(source->watch_fd, EPOLL_CTL_DEL, fds[i], NULL);
+        }
     }
 }
 
@@ -181,6 +237,14 @@ name_gone(const struct rn_source *source, const struct rn_notify *notify)
     return 0;
 }
 
+static int
+process_gone(const struct rn_notify *notify)
+{
+    struct pollfd process = {.fd = notify->watch_process, .events = POLLIN};
+
+    return notify->watch_process >= 0 && poll(&process, 1, 0) == 1;
+}
+
 void
 rn_linux_watch_read(struct rn_source *source)
 {
@@ -190,7 +254,7 @@ rn_linux_watch_read(struct rn_source *source)
         return;
     }
     struct rn_notify *notify = event.data.ptr;
-    if (!notify->watch_name[0] || name_gone(source, notify)) {
+    if (process_gone(notify) || name_gone(source, notify)) {
         rn_linux_leave(source, notify);
         notify->sink.end(notify->sink.self, RN_ERROR_FILE_NOT_FOUND,
                          "the network namespace was removed");

@@ -118,6 +118,11 @@ struct rn_space *
 rn_space_ref(struct rn_space *space);
 void
 rn_space_unref(struct rn_space *space);
+/* The namespace was removed: it is not kept alive, its rows have no names. */
+void
+rn_space_removed(struct rn_space *space);
+int
+rn_space_is_gone(struct rn_space *space);
 /* For the provider calls: -1 for NULL. */
 int
 rn_space_fd(const struct rn_space *space);

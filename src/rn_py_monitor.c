@@ -78,6 +78,15 @@ end_channel(struct rn_monitor *monitor)
     }
 }
 
+/* Did the system end it because its namespace was removed? */
+static int
+is_homeless(struct rn_monitor *monitor)
+{
+    struct rn_end end;
+    return rn_channel_ended(monitor->channel, &end.code, &end.call) &&
+           end.code == RN_ERROR_FILE_NOT_FOUND;
+}
+
 /* In the object's turn: RN_MINE gives *notify, which no one else has then. */
 static enum claim
 close_begin(struct rn_monitor *monitor, struct rn_notify **notify)
@@ -114,6 +123,9 @@ close_finish(PyObject *self, struct rn_notify *notify)
     RN_DETACH()
     failed = rn_notify_close(notify, &fail);
     end_channel(monitor);
+    if (is_homeless(monitor)) {
+        rn_space_removed(monitor->space);
+    }
     PyThread_release_lock(monitor->gate);
     RN_ATTACH()
     if (failed) {
@@ -149,17 +161,62 @@ close_monitor(PyObject *self)
     }
 }
 
+/* What keeps a removed namespace alive is given back, for nobody may ever come to
+ * close the monitor.
+ */
+static void
+close_homeless(PyObject *self)
+{
+    if (is_homeless(rn_monitor_of(self)) && close_monitor(self) < 0) {
+        PyErr_Clear(); /* it is closed all the same, and stats count it */
+    }
+}
+
+PyObject *
+rn_monitor_raise_end(PyObject *self, const struct rn_end *end,
+                     const char *call)
+{
+    struct rn_monitor *monitor = rn_monitor_of(self);
+    if (end->code == RN_NO_ERROR) {
+        return rn_raise_closed(monitor->state, RN_ERROR_INVALID_HANDLE, call,
+                               "the monitor is closed");
+    }
+    if (monitor->failure != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(monitor->failure),
+                        monitor->failure);
+        return NULL;
+    }
+    close_homeless(self);
+    return rn_raise_closed(monitor->state, end->code,
+                           end->call != NULL ? end->call : call,
+                           "the system ended the notifications");
+}
+
+/* In the object's turn: as claim_notify(), of an open one that goes on; else
+ * *end tells why it does not.
+ */
+static enum claim
+claim_open(struct rn_monitor *monitor, struct rn_end *end)
+{
+    if (monitor->phase != RN_PHASE_OPEN ||
+        rn_channel_ended(monitor->channel, &end->code, &end->call)) {
+        return RN_GONE;
+    }
+    return claim_notify(monitor);
+}
+
 int
 rn_monitor_claim(PyObject *self, const char *call, struct rn_notify **notify)
 {
     struct rn_monitor *monitor = rn_monitor_of(self);
     for (;;) {
+        struct rn_end end = {RN_NO_ERROR, NULL};
         enum claim claimed = RN_GONE;
         int usable;
         RN_BEGIN_TURN(self)
         usable = rn_monitor_usable(monitor, call) == 0;
-        if (usable && monitor->phase == RN_PHASE_OPEN) {
-            claimed = claim_notify(monitor);
+        if (usable) {
+            claimed = claim_open(monitor, &end);
             *notify = monitor->notify;
         }
         RN_END_TURN()
@@ -168,8 +225,7 @@ rn_monitor_claim(PyObject *self, const char *call, struct rn_notify **notify)
         }
         if (claimed == RN_GONE) {
             if (usable) {
-                (void)rn_raise_closed(monitor->state, RN_ERROR_INVALID_HANDLE,
-                                      call, "the monitor is closed");
+                (void)rn_monitor_raise_end(self, &end, call);
             }
             return -1;
         }

@@ -72,6 +72,15 @@ rn_monitor_usable(struct rn_monitor *monitor, const char *call);
 int
 rn_monitor_forked(struct rn_monitor *monitor);
 
+/* Why nothing more is queued; code RN_NO_ERROR: it was closed. */
+struct rn_end {
+    uint32_t code;
+    const char *call; /* NULL: none in particular */
+};
+/* rn_monitor_raise_end - MonitorClosed, or a recording's failure. */
+PyObject *
+rn_monitor_raise_end(PyObject *self, const struct rn_end *end,
+                     const char *call);
 /* rn_monitor_ended - in the object's turn: nothing more will be queued, and who
  * waits is or will be woken.  Not so while a close waits for the system.
  */

@@ -75,7 +75,7 @@ rn_interface_object(uint64_t luid, uint32_t index, struct rn_space *space)
     if (rn_space_names(space) != NULL) {
         return recorded_name(index, rn_space_names(space));
     }
-    if (luid != 0 || index != 0) {
+    if ((luid != 0 || index != 0) && !rn_space_is_gone(space)) {
         int fd = rn_space_names_fd(space);
         RN_DETACH()
         failed = rn_interface_name(luid, index, fd, name, sizeof(name), &fail);
@@ -113,6 +113,10 @@ rn_complete(struct rn_state *state, PyObject *row)
         return rn_raise_code(state, RN_ERROR_NOT_SUPPORTED,
                              "GetIpForwardEntry2",
                              "a recording has no system to ask");
+    }
+    if (rn_space_is_gone(data->space)) {
+        return rn_raise_code(state, RN_ERROR_NOT_FOUND, "GetIpForwardEntry2",
+                             "the network namespace was removed");
     }
     struct rn_space *space = rn_space_ref(data->space);
     struct rn_route route;

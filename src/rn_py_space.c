@@ -3,6 +3,9 @@
  * That of a recording is none of this system's: it has names of its own.
  * Counted atomically, not by the GIL: rows of one monitor die on any thread.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* dup3 */
+#endif
 #include "rn_py.h"
 
 #include <stdlib.h>
@@ -12,21 +15,35 @@
 #ifdef RN_HAVE_NETNS
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#ifndef SIOCGSKNS /* newer than the headers with which wheels may be built */
+#define SIOCGSKNS 0x894C
+#endif
 #endif
 
 struct rn_space {
     rn_atomic_u32 references;
-    int fd;       /* -1: a recording's */
+    rn_atomic_u32 gone; /* the namespace was removed: nobody is to be asked */
+    int fd;             /* -1: a recording's */
     int names_fd; /* what names are asked through: to get there takes long */
     PyObject *names; /* a recording's: a dict, name by interface index */
 };
 
 #ifdef RN_HAVE_NETNS
+/* From the kernel, for a descriptor opened by a path keeps the file system there
+ * busy; before Linux 4.9, or without CAP_NET_ADMIN, it is such a one.
+ */
 static int
-copy_descriptor(int fd, struct rn_fail *fail)
+copy_descriptor(int names_fd, int netns_fd, struct rn_fail *fail)
 {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    int copy = ioctl(names_fd, SIOCGSKNS);
+    if (copy >= 0) {
+        return copy;
+    }
+    copy = fcntl(netns_fd, F_DUPFD_CLOEXEC, 3);
     if (copy < 0) {
         fail->code = errno == EBADF ? RN_ERROR_INVALID_HANDLE
                                     : RN_ERROR_NOT_ENOUGH_MEMORY;
@@ -50,15 +67,35 @@ close_descriptors(struct rn_space *space)
 static int
 open_descriptors(struct rn_space *space, int netns_fd, struct rn_fail *fail)
 {
-    space->fd = copy_descriptor(netns_fd, fail);
-    if (space->fd >= 0) {
-        RN_DETACH()
-        space->names_fd = rn_names_open(space->fd, fail);
-        RN_ATTACH()
+    RN_DETACH()
+    space->names_fd = rn_names_open(netns_fd, fail);
+    RN_ATTACH()
+    if (space->names_fd >= 0) {
+        space->fd = copy_descriptor(space->names_fd, netns_fd, fail);
     }
-    return space->names_fd < 0 ? -1 : 0;
+    return space->fd < 0 ? -1 : 0;
+}
+
+/* The numbers stay taken: whoever is about to use them finds nothing there, and
+ * not what somebody else has opened meanwhile.
+ */
+static void
+let_go(const struct rn_space *space)
+{
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing >= 0) {
+        (void)dup3(nothing, space->fd, O_CLOEXEC);
+        (void)dup3(nothing, space->names_fd, O_CLOEXEC);
+        (void)close(nothing);
+    }
 }
 #else
+static void
+let_go(const struct rn_space *space)
+{
+    (void)space;
+}
+
 static void
 close_descriptors(struct rn_space *space)
 {
@@ -86,6 +123,7 @@ make_space(PyObject *names)
         return NULL;
     }
     rn_store_release(&space->references, 1);
+    rn_store_release(&space->gone, 0);
     space->fd = -1;
     space->names_fd = -1;
     space->names = Py_XNewRef(names);
@@ -130,6 +168,20 @@ rn_space_unref(struct rn_space *space)
     close_descriptors(space);
     Py_XDECREF(space->names);
     free(space);
+}
+
+void
+rn_space_removed(struct rn_space *space)
+{
+    if (space != NULL && space->fd >= 0 && rn_exchange(&space->gone, 1) == 0) {
+        let_go(space);
+    }
+}
+
+int
+rn_space_is_gone(struct rn_space *space)
+{
+    return space != NULL && rn_load_acquire(&space->gone) != 0;
 }
 
 PyObject *

@@ -62,11 +62,6 @@ rn_monitor_poll(PyObject *self, PyObject *unused)
 
 enum verdict { RN_GOT, RN_FAILED, RN_EMPTY, RN_ENDED };
 
-struct end_reason {
-    uint32_t code;
-    const char *call;
-};
-
 /* One wait: what for, how long, and what became of it. */
 struct wait {
     const char *call;
@@ -75,7 +70,7 @@ struct wait {
     uint64_t max;   /* for take */
     double timeout; /* seconds; negative: for ever */
     PyObject *got;
-    struct end_reason reason;
+    struct rn_end reason;
 };
 
 static PyObject *
@@ -172,25 +167,6 @@ next_slice(struct rn_state *state, double timeout, int64_t *deadline_ns)
     return (int)(left_ms < RN_WAIT_SLICE_MS ? left_ms : RN_WAIT_SLICE_MS);
 }
 
-static PyObject *
-raise_ended(struct rn_monitor *monitor, const struct end_reason *reason,
-            const char *call)
-{
-    struct rn_state *state = monitor->state;
-    if (reason->code != RN_NO_ERROR && monitor->failure != NULL) {
-        PyErr_SetObject((PyObject *)Py_TYPE(monitor->failure),
-                        monitor->failure);
-        return NULL;
-    }
-    if (reason->code == RN_NO_ERROR) {
-        return rn_raise_closed(state, RN_ERROR_INVALID_HANDLE, call,
-                               "the monitor is closed");
-    }
-    return rn_raise_closed(state, reason->code,
-                           reason->call != NULL ? reason->call : call,
-                           "the system ended the notifications");
-}
-
 /* Signals are looked for however the wait ended: one that another thread took,
  * or that came while this one was awake, ends none; and of several consumers
  * one may be woken again and again for what another takes.
@@ -247,7 +223,7 @@ rn_monitor_next(PyObject *self)
     struct wait wait = {.call = "next", .take = take_a_change, .timeout = -1};
     enum verdict verdict = wait_for(self, &wait);
     if (verdict == RN_ENDED && wait.reason.code != RN_NO_ERROR) {
-        return raise_ended(rn_monitor_of(self), &wait.reason, "next");
+        return rn_monitor_raise_end(self, &wait.reason, "next");
     }
     return verdict == RN_GOT ? wait.got : NULL; /* NULL alone: the end */
 }
@@ -373,7 +349,7 @@ rn_monitor_get(PyObject *self, PyObject *const *args, Py_ssize_t count,
         return rn_raise_code(state, RN_ERROR_TIMEOUT, "get",
                              "no change came in time");
     case RN_ENDED:
-        return raise_ended(rn_monitor_of(self), &wait.reason, "get");
+        return rn_monitor_raise_end(self, &wait.reason, "get");
     default:
         return NULL;
     }
@@ -551,7 +527,7 @@ rn_monitor_batch(PyObject *self, PyObject *args, PyObject *kwargs)
     case RN_EMPTY:
         return rn_batch_empty(state, rn_monitor_of(self)->space);
     case RN_ENDED:
-        return raise_ended(rn_monitor_of(self), &wait.reason, "batch");
+        return rn_monitor_raise_end(self, &wait.reason, "batch");
     default:
         return NULL;
     }

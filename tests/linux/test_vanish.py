@@ -60,6 +60,102 @@ def test_monitor_by_path_ends_when_the_path_is_deleted(holder, tmp_path):
             monitor.get(30)
 
 
+def test_monitor_by_a_link_to_a_process_ends_with_either(holder, tmp_path):
+    """As containers are named below /run/netns: it went on without its process."""
+    _other, process = holder
+    link, name = tmp_path / "link", tmp_path / "blue"
+    link.symlink_to(f"/proc/{process.pid}/ns/net")
+    name.symlink_to("link")
+    with (
+        routenotify.RouteMonitor(netns=link) as by_link,
+        routenotify.RouteMonitor(netns=name) as by_name,
+    ):
+        name.unlink()
+        with pytest.raises(routenotify.MonitorClosed, match="namespace was removed"):
+            by_name.get(30)
+        assert not by_link.closed
+
+        process.kill()
+
+        with pytest.raises(routenotify.MonitorClosed, match="namespace was removed"):
+            by_link.get(30)
+
+
+@pytest.fixture
+def container(netns):
+    """A process that alone has a namespace, with one end of the veth pair `host0`."""
+    process = netns.popen(
+        ["unshare", "--net", "sh", "-c", "ip link set lo up; echo; read wait"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    netns.ip(f"link add host0 type veth peer name c0 netns {process.pid}")
+    return process
+
+
+@pytest.mark.parametrize("how", ["get", "close"])
+def test_namespace_that_was_removed_is_let_go(netns, container, how):
+    """A monitor that had ended and the rows of a table kept its devices alive."""
+    monitor = routenotify.RouteMonitor(netns=container.pid, snapshot=True)
+    kept = [*monitor.snapshot(), *monitor.drain()]
+    ours = routenotify.routes()[0]
+    container.kill()
+    rnlab.wait_for(lambda: monitor.closed, what="end of the monitor")
+    if how == "get":
+        with pytest.raises(routenotify.MonitorClosed, match="namespace was removed"):
+            monitor.get(30)
+    else:
+        monitor.close()
+    rnlab.wait_for(lambda: "host0" not in netns.links(), what="end of the namespace")
+
+    assert {None} == {row.interface for row in kept}
+    with pytest.raises(routenotify.RouteNotFound, match="namespace was removed"):
+        kept[0].complete()
+    assert "lo" == ours.interface
+
+
+@pytest.mark.parametrize("question", ["snapshot", "resync"])
+def test_questions_when_the_namespace_was_removed_are_refused(container, question):
+    """A monitor that was closed went on answering from a table nobody followed."""
+    with routenotify.RouteMonitor(netns=container.pid) as monitor:
+        container.kill()
+        rnlab.wait_for(lambda: monitor.closed, what="end of the monitor")
+
+        with pytest.raises(routenotify.MonitorClosed, match="namespace was removed"):
+            getattr(monitor, question)()
+        assert monitor.closed
+
+
+MOUNTED = """
+    import subprocess, sys, routenotify
+    source, file = sys.argv[1:]
+    subprocess.run(["mount", "--bind", source, file], check=True)
+    with routenotify.RouteMonitor(netns=file, snapshot=True) as monitor:
+        row = monitor.get(30)
+        subprocess.run(["umount", file], check=True)
+        print(row.interface)
+"""
+
+
+def test_file_of_a_namespace_is_not_kept_busy(container, tmp_path):
+    """It could not be unmounted while a row was kept."""
+    file = tmp_path / "mounted"
+    file.touch()
+    done = subprocess.run(
+        [
+            *("unshare", "--mount", sys.executable, "-P", "-c"),
+            *(textwrap.dedent(MOUNTED), f"/proc/{container.pid}/ns/net", str(file)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+    assert ("lo\n", "") == (done.stdout, done.stderr)
+
+
 def test_two_monitors_of_one_namespace_end_each_by_its_own_name(holder, tmp_path):
     """The one that was opened by the surviving name goes on.
 
