@@ -81,6 +81,7 @@ BEHIND = {
     ("stat_own_namespace", "stat"): ("stat", errno.ENOENT, range(1, 12)),
     ("read_answer", "poll"): ("recvfrom", errno.EAGAIN, range(1, 12)),
     ("rn_wake_clear", "read"): ("read", errno.EAGAIN, range(1, 12)),
+    ("copy_descriptor", "fcntl"): ("ioctl", errno.EPERM, range(1, 12)),
 }
 # Where the answers to a question are read, and where a dump is.
 READ = ("rn_linux_request.c", "recvfrom")
