@@ -196,7 +196,8 @@ class RouteMonitor(_routenotify.Monitor):
         came for so long, so that a burst makes one batch. A storm does not hold
         it up for ever: it is due at the latest ten times `debounce` after the
         wait for it began, and as soon as `max` changes, or half of the
-        monitor's capacity, are queued.
+        monitor's capacity, are queued. Of several consumers that wait the least
+        `max` counts for all, and one of them gets the batch.
 
         Args:
             max: Most changes in a batch; None: any number.

@@ -6,6 +6,7 @@ whatever ends a wait for them - a cancellation, Ctrl-C - loses nothing.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -60,11 +61,22 @@ class Batches:
         self._age: Callable[[int], float] = _age
 
     def _gathering(self) -> Generator[Wait, None, None]:
-        """The waits until what is queued is due; none if nothing is."""
+        """The waits until what is queued is due; none if nothing is.
+
+        Meanwhile the limit counts for all who wait: there is one thing to wait
+        for, and what is enough for one of them any of them may take.
+        """
+        limit = _UNBOUNDED if self._max is None else min(self._max, _UNBOUNDED)
+        self._monitor._gather_enter(limit)
+        try:
+            yield from self._until_due(limit)
+        finally:
+            self._monitor._gather_leave(limit)
+
+    def _until_due(self, limit: int) -> Generator[Wait, None, None]:
         latest = time.monotonic() + LONGEST * self._debounce
         newest = None
         quiet_at = latest
-        limit = _UNBOUNDED if self._max is None else min(self._max, _UNBOUNDED)
         while found := self._monitor._gather(limit):
             sequence, time_ns = found
             now = time.monotonic()
@@ -101,9 +113,9 @@ class Batches:
             StopIteration: The monitor was closed, everything is taken.
             MonitorClosed: The system ended the notifications.
         """
-        steps = self._steps()
-        while isinstance(found := _advance(steps), Wait):
-            self._monitor._wait(*found)
+        with contextlib.closing(self._steps()) as steps:
+            while isinstance(found := _advance(steps), Wait):
+                self._monitor._wait(*found)
         if found is None:
             raise self._monitor._end(StopIteration())
         return found
@@ -121,9 +133,9 @@ class Batches:
         """
         side = self._monitor._side
         await side.give_way("batches")
-        steps = self._steps()
-        while isinstance(found := _advance(steps), Wait):
-            await side.wait(self._monitor, found)
+        with contextlib.closing(self._steps()) as steps:
+            while isinstance(found := _advance(steps), Wait):
+                await side.wait(self._monitor, found)
         if found is None:
             raise self._monitor._end(StopAsyncIteration())
         return found

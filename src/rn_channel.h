@@ -156,7 +156,7 @@ rn_channel_object(struct rn_channel *channel);
 /* rn_channel_gather - call before a wait that lets changes gather: have a second
  * object set once max of them are queued, or half of what the queue holds
  * before it merges, or the stream has ended.  Leaves the first object alone.
- * Of several consumers the last one's max counts: the others wait by time.
+ * Only the last call's max counts: who has several consumers gives their least.
  * Return: 1 it is so now, 0 not yet, -1 no descriptor for the object (errno).
  */
 int

@@ -8,6 +8,85 @@
 #include <errno.h>
 #include <math.h>
 
+/* 0, or -1 with an exception. */
+static int
+parse_limit(PyObject *object, uint64_t *limit)
+{
+    *limit = PyLong_AsUnsignedLongLong(object);
+    return *limit == UINT64_MAX && PyErr_Occurred() ? -1 : 0;
+}
+
+/* In the object's turn: append a limit.  0, or -1 with an exception. */
+static int
+enter(struct rn_gatherers *gatherers, uint64_t limit)
+{
+    if (gatherers->count == gatherers->room) {
+        size_t room = gatherers->room * 2 + 1;
+        uint64_t *limits =
+            PyMem_Realloc(gatherers->limits, room * sizeof(*limits));
+        if (limits == NULL) {
+            (void)PyErr_NoMemory();
+            return -1;
+        }
+        gatherers->limits = limits;
+        gatherers->room = room;
+    }
+    gatherers->limits[gatherers->count++] = limit;
+    return 0;
+}
+
+PyObject *
+rn_monitor_gather_enter(PyObject *self, PyObject *max_object)
+{
+    struct rn_monitor *monitor = rn_monitor_of(self);
+    uint64_t max;
+    int result;
+    if (parse_limit(max_object, &max) < 0) {
+        return NULL;
+    }
+    RN_BEGIN_TURN(self)
+    result = enter(&monitor->gatherers, max);
+    RN_END_TURN()
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* In the object's turn.  Equal limits are one another's equals. */
+static void
+leave(struct rn_gatherers *gatherers, uint64_t limit)
+{
+    for (size_t i = 0; i < gatherers->count; i++) {
+        if (gatherers->limits[i] == limit) {
+            gatherers->limits[i] = gatherers->limits[--gatherers->count];
+            return;
+        }
+    }
+}
+
+PyObject *
+rn_monitor_gather_leave(PyObject *self, PyObject *max_object)
+{
+    struct rn_monitor *monitor = rn_monitor_of(self);
+    uint64_t max;
+    if (parse_limit(max_object, &max) < 0) {
+        return NULL;
+    }
+    RN_BEGIN_TURN(self)
+    leave(&monitor->gatherers, max);
+    RN_END_TURN()
+    return Py_NewRef(Py_None);
+}
+
+static uint64_t
+least(const struct rn_gatherers *gatherers, uint64_t limit)
+{
+    for (size_t i = 0; i < gatherers->count; i++) {
+        if (gatherers->limits[i] < limit) {
+            limit = gatherers->limits[i];
+        }
+    }
+    return limit;
+}
+
 /* In the object's turn: what rn_channel_gather says, -1 with an exception. */
 static int
 gather(struct rn_monitor *monitor, uint64_t max)
@@ -15,7 +94,8 @@ gather(struct rn_monitor *monitor, uint64_t max)
     if (rn_monitor_usable(monitor, "batches") < 0) {
         return -1;
     }
-    int due = rn_channel_gather(monitor->channel, max);
+    int due =
+        rn_channel_gather(monitor->channel, least(&monitor->gatherers, max));
     if (due < 0) {
         struct rn_fail fail = {RN_ERROR_NOT_ENOUGH_MEMORY, errno,
                                rn_channel_failed()};
@@ -31,8 +111,8 @@ rn_monitor_gather(PyObject *self, PyObject *max_object)
     uint64_t sequence = 0;
     int64_t time_ns = 0;
     int due;
-    uint64_t max = PyLong_AsUnsignedLongLong(max_object);
-    if (max == UINT64_MAX && PyErr_Occurred()) {
+    uint64_t max;
+    if (parse_limit(max_object, &max) < 0) {
         return NULL;
     }
     RN_BEGIN_TURN(self)

@@ -461,6 +461,7 @@ monitor_dealloc(PyObject *self)
         rn_channel_free(monitor->channel);
     }
     rn_space_unref(monitor->space);
+    PyMem_Free(monitor->gatherers.limits);
     if (monitor->gate != NULL) {
         PyThread_free_lock(monitor->gate);
     }
@@ -505,9 +506,17 @@ static PyMethodDef monitor_methods[] = {
                "    InvalidParameter: max is negative, or timeout is "
                "negative, NaN or\n"
                "        above 1e9.")},
+    {"_gather_enter", rn_monitor_gather_enter, METH_O,
+     PyDoc_STR("_gather_enter($self, max, /)\n--\n\n"
+               "Until _gather_leave(max) a batch of max is due, whoever "
+               "asks.")},
+    {"_gather_leave", rn_monitor_gather_leave, METH_O,
+     PyDoc_STR("_gather_leave($self, max, /)\n--\n\n"
+               "Undo one _gather_enter(max).")},
     {"_gather", rn_monitor_gather, METH_O,
      PyDoc_STR("_gather($self, max, /)\n--\n\n"
-               "None: a batch of max is due. Else (sequence, time_ns) of the "
+               "None: a batch of max, or of less that somebody entered, is "
+               "due. Else (sequence, time_ns) of the "
                "newest\nchange, and _wait(True, ...) waits for more.")},
     {"_wait", rn_monitor_wait, METH_VARARGS,
      PyDoc_STR("_wait($self, gathered, seconds, /)\n--\n\n"

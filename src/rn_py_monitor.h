@@ -18,6 +18,16 @@ enum rn_phase {
     RN_PHASE_FORKED, /* closed in a forked child: not to be touched */
 };
 
+/* The max of each consumer that lets changes gather, in no order.  There is one
+ * object to wait for, so it is set for the least of them: who is woken takes what
+ * is due, whosever max it was.
+ */
+struct rn_gatherers {
+    uint64_t *limits; /* of PyMem_Realloc */
+    size_t count;
+    size_t room;
+};
+
 /* Every member is read and written in the object's turn (RN_BEGIN_TURN), but
  * - state, channel, space, gate and room, which do not change once the monitor
  *   is open (in a forked child room goes before it has a second thread);
@@ -44,6 +54,7 @@ struct rn_monitor {
     rn_atomic_u32 quiet; /* 1: close() wakes no waiter, the interpreter ends;
                           * a hint, and so relaxed: a close under way may wake */
     struct rn_provider_stats last; /* when it was closed */
+    struct rn_gatherers gatherers;
     /* A replay's only, which has no notify and is its own provider: called
      * with None once there is room again, if wanting; NULL: a live one.
      */
@@ -158,6 +169,10 @@ PyObject *
 rn_monitor_snapshot(PyObject *self, PyObject *unused);
 PyObject *
 rn_monitor_resync(PyObject *self, PyObject *unused);
+PyObject *
+rn_monitor_gather_enter(PyObject *self, PyObject *max_object);
+PyObject *
+rn_monitor_gather_leave(PyObject *self, PyObject *max_object);
 PyObject *
 rn_monitor_gather(PyObject *self, PyObject *max_object);
 PyObject *

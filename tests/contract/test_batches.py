@@ -260,6 +260,101 @@ def test_several_tasks_share_the_batches(system, open_monitor):
     assert list(range(1, 301)) == sorted(sequences(asyncio.run(main())))
 
 
+limits = pytest.mark.parametrize(
+    "order", [(3, None), (None, 3)], ids=["least first", "least last"]
+)
+
+
+@limits
+def test_the_least_max_of_the_tasks_that_wait_is_kept(system, open_monitor, order):
+    """Whichever came last.
+
+    Broken was: a task with max=3 waited for all of its debounce when a task without
+    max began to wait after it, whose limit took the place of its own.
+    """
+    monitor = open_monitor()
+    system.add(NET)
+    rnlab.wait_for(lambda: monitor.stats.queued == 1)
+
+    async def main():
+        tasks = []
+        for most in order:
+            batches = monitor.batches(max=most, debounce=LONG)
+            tasks.append(asyncio.create_task(anext(batches)))
+            await asyncio.sleep(0)  # it runs as far as to its wait
+        await asyncio.to_thread(system.add_many, nets(4))
+        done, others = await asyncio.wait(
+            tasks, timeout=20, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in others:
+            task.cancel()
+        await asyncio.wait(tasks)
+        return [task.result() for task in done]
+
+    (batch,) = asyncio.run(main())
+
+    assert len(batch) >= 3
+
+
+@limits
+def test_the_least_max_of_the_threads_that_wait_is_kept(
+    system, open_monitor, order, monkeypatch
+):
+    """As of the tasks, and broken in the same way."""
+    monitor = open_monitor()
+    system.add(NET)
+    rnlab.wait_for(lambda: monitor.stats.queued == 1)
+    gather, asked, got = monitor._gather, [], []
+
+    def noted(limit):
+        found = gather(limit)
+        asked.append(limit)
+        return found
+
+    monkeypatch.setattr(monitor, "_gather", noted)
+    threads = []
+    for most in order:
+        batches = monitor.batches(max=most, debounce=LONG)
+        thread = threading.Thread(
+            target=lambda each=batches: got.extend(next(each, ()))
+        )
+        thread.start()
+        threads.append(thread)
+        rnlab.wait_for(lambda: len(asked) == len(threads))
+    try:
+        system.add_many(nets(4))
+        rnlab.wait_for(lambda: len(got) >= 3, what="a batch")
+    finally:
+        monitor.close()
+        for thread in threads:
+            thread.join(30)
+
+
+def test_who_waits_no_more_sets_no_limit(system, open_monitor):
+    """However the wait ended, and whoever holds what it raised."""
+    monitor = open_monitor()
+    system.add_many(nets(3))
+    rnlab.wait_for(lambda: monitor.stats.queued == 3)
+
+    async def cancelled():
+        task = asyncio.create_task(anext(monitor.batches(max=4, debounce=LONG)))
+        await asyncio.sleep(0)
+        system.add(NET)  # in this thread: the task has no turn to take it
+        rnlab.wait_for(lambda: monitor.stats.queued == 4)
+        due = monitor._gather(100) is None
+        task.cancel()
+        await asyncio.wait([task])
+        return due, monitor._gather(100) is None, task.cancelled()
+
+    assert (True, False, True) == asyncio.run(cancelled())
+
+    assert 4 == len(next(monitor.batches(max=4, debounce=LONG)))
+    system.add("198.51.101.0/24")
+    rnlab.wait_for(lambda: monitor.stats.queued == 1)
+
+    assert monitor._gather(2) is not None
+
+
 @pytest.mark.kernel
 @pytest.mark.parametrize(
     ("options", "kind", "says"),
