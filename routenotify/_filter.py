@@ -297,6 +297,10 @@ class RouteFilter:
     def matches(self, row: _routenotify.RouteChange | _routenotify.Route) -> bool:
         """Whether a monitor with this filter would deliver this change.
 
+        What merged behind a full queue was judged before it merged: with
+        `change_types` ADD and DELETE a monitor may deliver the PARAMETER that one
+        of each became, which does not match.
+
         Of a `Route`: whether it would deliver any change of it. INITIAL and
         markers always match. Interface names are looked up in the caller's
         namespace. What the system did not say of the row (on Windows the table,

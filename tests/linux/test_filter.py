@@ -67,6 +67,26 @@ def test_change_types_alone(lab):
         assert ["ADD", "DELETE"] == [kind for kind, _ in told(monitor)]
 
 
+def test_change_types_are_those_before_changes_merge(lab):
+    """Behind a full queue a DELETE and an ADD are a PARAMETER, asked for or not.
+
+    As docs/filters.md says: the row may have other attributes, so who replays
+    must be told.
+    """
+    made = RouteFilter(change_types=["ADD", "DELETE"])
+    with RouteMonitor(filter=made, capacity=2) as monitor:
+        lab.batch(f"route add blackhole 198.51.100.{i}/32" for i in range(4))
+        lab.ip("route del blackhole 198.51.100.0/32")
+        lab.ip("route add blackhole 198.51.100.0/32")
+        monitor.resync()
+        changes = monitor.drain()
+    last = changes[-1]
+
+    assert ["ADD"] * 4 + ["PARAMETER"] == [one.type.name for one in changes]
+    assert ("198.51.100.0/32", 2) == (str(last.destination), last.merged)
+    assert not made.matches(last)
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_silent_deletions_are_told_of_what_matches(lab, family):
     """Also of rows in tables that the mirror of nobody else knows."""
