@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias, cast
 
@@ -45,16 +46,14 @@ def _networks(name: str, value: object) -> list[Network]:
     """The networks that one prefix stands for."""
     if isinstance(value, NETWORKS):
         return [value]
-    if isinstance(value, _ADDRESSES):
-        return [ipaddress.ip_network(value)]
-    if not isinstance(value, str):
+    if not isinstance(value, (str, *_ADDRESSES)):
         expected = "a prefix as text or an ipaddress network or address"
         raise _arguments.wrong_type(CALL, name, value, expected)
     if value == "default":
         return [ipaddress.ip_network(text) for text in _DEFAULTS]
     try:
         return [ipaddress.ip_network(value)]
-    except ValueError as error:
+    except ValueError as error:  # of an object, too: an interface of ipaddress
         raise wrong(name, value, f"is no prefix ({error})") from None
 
 
@@ -142,9 +141,17 @@ def _change_types(value: object) -> Values:
     return _members("change_types", value, ChangeType, ChangeType.DELETE)
 
 
+def _is_name(text: str) -> bool:
+    """Whether an interface could have it: half a surrogate stands for no byte."""
+    try:
+        return b"\0" not in os.fsencode(text) and text != ""
+    except UnicodeEncodeError:
+        return False
+
+
 def _interface(value: object) -> str | int:
     if isinstance(value, str):
-        if not value or "\0" in value:
+        if not _is_name(value):
             raise wrong("interfaces", value, "is no name")
         return value
     return _number("interfaces", value, 1, 0x7FFFFFFF, {})

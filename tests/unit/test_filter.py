@@ -261,6 +261,13 @@ def test_nesting_without_end_is_refused():
         ({"interfaces": 0}, "interfaces=0"),
         ({"interfaces": ""}, "interfaces='' is no name"),
         ({"interfaces": "a\0b"}, "is no name"),
+        pytest.param(
+            {"interfaces": ["lo", "\ud800"]},
+            r"interfaces='\\ud800' is no name",
+            marks=pytest.mark.skipif(
+                sys.platform == "win32", reason="there it is some name's"
+            ),
+        ),
         ({"route_types": 256}, "route_types=256"),
         ({"route_types": "black"}, "route_types='black'"),
         ({"change_types": ChangeType.INITIAL}, "change_types=.*3.* is not between"),
@@ -274,6 +281,29 @@ def test_impossible_values_are_named(options, words):
 
     assert 87 == caught.value.code
     assert "RouteFilter" == caught.value.call
+
+
+@pytest.mark.parametrize("name", ["destinations", "more_specific", "covering"])
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "2001:db8::1/32"])
+def test_an_address_with_its_network_is_no_prefix(name, text):
+    """An object is refused in the words in which its text is.
+
+    Broken was: the error was a bare ValueError that named no argument.
+    """
+    for value in (ipaddress.ip_interface(text), text):
+        with pytest.raises(InvalidParameter) as caught:
+            RouteFilter(**{name: [value]})
+
+        said = f"{name}={value!r} is no prefix ({text} has host bits set)"
+        assert said == caught.value.detail
+
+
+def test_an_address_with_its_network_may_be_a_prefix():
+    """If it has no bits beyond the length."""
+    for text in ("10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"):
+        made = RouteFilter(destinations=ipaddress.ip_interface(text))
+
+        assert RouteFilter(destinations=text) == made
 
 
 @pytest.mark.parametrize(
