@@ -260,12 +260,13 @@ def best_route(
         The route; its `preferred_source` is the address to send from.
 
     Raises:
-        InvalidParameter: An argument is no address, or of another family.
+        InvalidParameter: An argument is no address, has a zone (fe80::1%eth0), or
+            is of another family.
         RouteNotFound: There is no route to it.
         RouteNotifyError: The system refused.
     """
     call = "best_route"
-    target, origin = addresses(call, address=address, source=source)
+    target, origin = addresses(call, "interface", address=address, source=source)
     index = interface_index(interface, "interface", call, local=netns is None)
     with opened_netns(netns, call) as space:
         return _routenotify.best_route(target, origin, index, space.fd)

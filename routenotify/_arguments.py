@@ -88,36 +88,59 @@ def at_least_one(value: object, name: str, call: str) -> int | None:
     return number
 
 
-def addresses(call: str, **given: object) -> tuple[bytes, bytes | None]:
+def refuse_zone(
+    address: Address, value: object, name: str, call: str, instead: str
+) -> None:
+    """Refuse fe80::1%eth0: a route has no zone, and without it another is asked for.
+
+    Args:
+        address: To look at.
+        value: What the caller gave.
+        name: Of the argument.
+        call: For errors.
+        instead: The argument that takes an interface.
+
+    Raises:
+        InvalidParameter: It has a zone.
+    """
+    zone = address.scope_id if isinstance(address, ipaddress.IPv6Address) else None
+    if zone is not None:
+        why = f"has a zone, {zone!r}: give the interface as {instead}="
+        raise invalid(call, name, value, why)
+
+
+def addresses(call: str, instead: str, **given: object) -> tuple[bytes, bytes | None]:
     """The packed address of a destination, and of a source if there is one.
 
     Args:
         call: For errors.
+        instead: The argument that takes an interface, which an address may not name.
         given: The two, the source may be None, by the names of the arguments.
 
     Raises:
-        InvalidParameter: One is no address, or they are of two families.
+        InvalidParameter: One is no address or has a zone, or they are of two
+            families.
     """
     (name, value), (source_name, source) = given.items()
-    target = _address(value, name, call)
+    target = _address(value, name, call, instead)
     if source is None:
         return target.packed, None
-    origin = _address(source, source_name, call)
+    origin = _address(source, source_name, call, instead)
     if origin.version != target.version:
         why = f"and {name}={value!r} differ in family"
         raise invalid(call, source_name, source, why)
     return target.packed, origin.packed
 
 
-def _address(value: object, name: str, call: str) -> Address:
-    if isinstance(value, Address):
-        return value
-    if not isinstance(value, str):
+def _address(value: object, name: str, call: str, instead: str) -> Address:
+    if not isinstance(value, str | Address):
         raise invalid(call, name, value, "is neither text nor an ipaddress address")
     try:
-        return ipaddress.ip_address(value)
+        address = ipaddress.ip_address(value) if isinstance(value, str) else value
     except ValueError:
         raise invalid(call, name, value, "is no IPv4 or IPv6 address") from None
+    refuse_zone(address, value, name, call, instead)
+    return address
 
 
 def interface_index(value: object, name: str, call: str, *, local: bool) -> int:

@@ -42,19 +42,26 @@ def _items(name: str, value: object, single: tuple[type, ...]) -> list[object]:
     return list(value)
 
 
-def _networks(name: str, value: object) -> list[Network]:
-    """The networks that one prefix stands for."""
+def _network(name: str, value: object) -> Network:
     if isinstance(value, NETWORKS):
-        return [value]
+        return value
     if not isinstance(value, (str, *_ADDRESSES)):
         expected = "a prefix as text or an ipaddress network or address"
         raise _arguments.wrong_type(CALL, name, value, expected)
-    if value == "default":
-        return [ipaddress.ip_network(text) for text in _DEFAULTS]
     try:
-        return [ipaddress.ip_network(value)]
+        return ipaddress.ip_network(value)
     except ValueError as error:  # of an object, too: an interface of ipaddress
         raise wrong(name, value, f"is no prefix ({error})") from None
+
+
+def _networks(name: str, value: object) -> list[Network]:
+    """The networks that one prefix stands for."""
+    if value == "default":
+        return [ipaddress.ip_network(text) for text in _DEFAULTS]
+    network = _network(name, value)
+    address = network.network_address
+    _arguments.refuse_zone(address, value, name, CALL, "interfaces")
+    return [network]
 
 
 def _prefixes(name: str, value: object) -> set[Network]:

@@ -410,14 +410,17 @@ def GetBestRoute2(  # noqa: N802 - Microsoft's name
         does not say.
 
     Raises:
-        InvalidParameter: An address is none, or the two differ in family, or no
-            interface can have that index.
+        InvalidParameter: An address is none or has a zone (fe80::1%eth0), or the
+            two differ in family, or no interface can have that index.
         RouteNotFound: There is no route to it.
         RouteNotifyError: The system refused.
     """
     call = "GetBestRoute2"
     target, source = addresses(
-        call, DestinationAddress=DestinationAddress, SourceAddress=SourceAddress
+        call,
+        "InterfaceIndex",
+        DestinationAddress=DestinationAddress,
+        SourceAddress=SourceAddress,
     )
     index = 0
     if InterfaceIndex != 0:

@@ -32,6 +32,42 @@ def test_what_is_neither_text_nor_address_is_an_invalid_parameter(address):
         routenotify.best_route(address)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "fe80::1%nosuch",
+        ipaddress.ip_address("fe80::1%nosuch"),
+        ipaddress.ip_interface("fe80::1%nosuch/64"),
+    ],
+    ids=str,
+)
+def test_an_address_with_a_zone_is_refused(address):
+    """As text and as objects; the error says where the interface goes.
+
+    Broken was: the zone was ignored, so the route was to the same address on
+    another link.
+    """
+    zone = "has a zone, 'nosuch': give the interface as"
+    for call, said in (
+        (
+            lambda: routenotify.best_route(address),
+            f"best_route: address={address!r} {zone} interface=.",
+        ),
+        (
+            lambda: routenotify.best_route("fe80::2", source=address),
+            f"best_route: source={address!r} {zone} interface=.",
+        ),
+        (
+            lambda: netioapi.GetBestRoute2(address),
+            f"GetBestRoute2: DestinationAddress={address!r} {zone} InterfaceIndex=.",
+        ),
+    ):
+        with pytest.raises(routenotify.InvalidParameter) as caught:
+            call()
+
+        assert str(caught.value).startswith(said)
+
+
 def test_source_is_checked_like_the_address():
     """And must be of its family."""
     with pytest.raises(routenotify.InvalidParameter, match="source='x' is no"):

@@ -306,6 +306,31 @@ def test_an_address_with_its_network_may_be_a_prefix():
         assert RouteFilter(destinations=text) == made
 
 
+@pytest.mark.parametrize("name", ["destinations", "more_specific", "covering"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "fe80::1%nosuch",
+        "fe80::%nosuch/64",
+        ipaddress.ip_address("fe80::1%nosuch"),
+        ipaddress.ip_network("fe80::%nosuch/64"),
+        ipaddress.ip_interface("fe80::1%nosuch/128"),
+    ],
+    ids=str,
+)
+def test_a_prefix_with_a_zone_is_refused(name, value):
+    """Whatever it is written as; the error says where the interface goes.
+
+    Broken was: it was taken and the zone ignored, so rows of every interface
+    matched.
+    """
+    with pytest.raises(InvalidParameter) as caught:
+        RouteFilter(**{name: ["10.0.0.0/8", value]})
+
+    said = f"{name}={value!r} has a zone, 'nosuch': give the interface as interfaces="
+    assert said == caught.value.detail
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
