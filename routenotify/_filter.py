@@ -345,10 +345,11 @@ class RouteFilter:
                 f"in the kernel, before a message is queued ({steps} instructions "
                 "of classic BPF):"
             )
-            lines += [f"    {term.kernel()}" for term in terms if term.bits & _DECIDES]
+            lines += _in_kernel(terms, compiled.families)
         else:
-            lines.append(f"in the kernel: nothing ({_why_not(terms)})")
-        only = [term for term in terms if not term.whole()]
+            lines.append(f"in the kernel: nothing ({_why_not(terms, compiled)})")
+        none = steps and compiled.families == (0, 0)
+        only = [term for term in terms if not (none or term.whole())]
         lines.append("in C, before a change is queued: all of it, and only there:")
         lines += [f"    {term.rest()}" for term in only]
         if not only:
@@ -359,6 +360,8 @@ class RouteFilter:
 # Bits of _routenotify.Filter.in_kernel.
 _IPV4, _IPV6, _COULD = 1, 2, 4
 _DECIDES: Final = _IPV4 | _IPV6
+
+_LONGEST: Final = 2048  # RN_PROGRAM_MAX
 
 
 class _Term(NamedTuple):
@@ -390,14 +393,26 @@ class _Term(NamedTuple):
         return f"{self.name}: {_summary(self.values)}{' (length)' if lengths else ''}"
 
 
+def _in_kernel(terms: list[_Term], families: tuple[int, int]) -> Iterator[str]:
+    """What the kernel decides: a family as a whole, or by what terms."""
+    for name, known in zip(("IPv4", "IPv6"), families, strict=True):
+        if known == 0:
+            yield f"    {name}: nothing matches, all are dropped"
+    for term in terms:
+        if term.bits & _DECIDES:
+            yield f"    {term.kernel()}"
+
+
 def _summary(values: Values) -> str:
-    shown = ", ".join(str(_plain(value)) for value in values[:8])
+    shown = ", ".join(str(_plain(value)) for value in values[:8]) or "none"
     return f"{shown}, ... ({len(values)} in all)" if len(values) > 8 else shown
 
 
-def _why_not(terms: list[_Term]) -> str:
+def _why_not(terms: list[_Term], compiled: _routenotify.Filter) -> str:
     if sys.platform != "linux":
         return "this system has no filter for notifications: C decides in its callback"
+    if compiled.families != (1, 1):
+        return f"too large for a program of {_LONGEST} instructions: C decides"
     for term in terms:
         if term.name in ("tables", *DESTINATIONS) and not term.bits & _COULD:
             return f"{len(term.values)} {term.name} are too many: C decides"

@@ -342,6 +342,12 @@ class Filter:
     @property
     def in_kernel(self) -> list[int]:
         """Bits of each term in order: 1, 2: it decides for IPv4, IPv6; 4: it could."""
+    @property
+    def families(self) -> tuple[int, int]:
+        """What the kernel knows of all IPv4, all IPv6 routes.
+
+        0: none matches, 1: any may, -1: that depends on the route.
+        """
 
 @disjoint_base
 class Monitor:

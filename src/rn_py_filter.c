@@ -123,6 +123,15 @@ filter_get_in_kernel(PyObject *self, void *closure)
     return list;
 }
 
+static PyObject *
+filter_get_families(PyObject *self, void *closure)
+{
+    (void)closure;
+    const struct rn_filter *filter = rn_filter_of(self);
+    return Py_BuildValue("(ii)", rn_filter_family(filter, 0, 0, 4),
+                         rn_filter_family(filter, 0, 0, 6));
+}
+
 static PyGetSetDef filter_getset[] = {
     {"program", filter_get_program, NULL,
      PyDoc_STR("What the kernel would run: struct sock_filter, one after "
@@ -131,6 +140,10 @@ static PyGetSetDef filter_getset[] = {
     {"in_kernel", filter_get_in_kernel, NULL,
      PyDoc_STR("Bits of each term in order: 1, 2: it decides for IPv4, IPv6; "
                "4: it could."),
+     NULL},
+    {"families", filter_get_families, NULL,
+     PyDoc_STR("What the kernel knows of all IPv4, all IPv6 routes: 0: none "
+               "matches, 1:\nany may, -1: that depends on the route."),
      NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

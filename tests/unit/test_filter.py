@@ -439,6 +439,55 @@ def test_explain_says_that_there_are_too_many_prefixes():
     assert "tables: 7" in explained(RouteFilter(destinations=many, tables=7))[0]
 
 
+@pytest.mark.skipif(not LINUX, reason="only Linux has a filter in the kernel")
+def test_explain_says_that_all_together_is_too_large():
+    """Of terms the kernel could be given, each for itself.
+
+    Broken was: it said that nothing told the kernel that a route cannot match.
+    """
+    made = ~RouteFilter()
+    for i in range(20):
+        tables = range(1000 * i + 1, 1000 * i + 201)
+        made |= RouteFilter(tables=tables, protocols=4)
+    head, tail = explained(made)
+
+    assert "nothing (too large for a program of 2048 instructions: C decides)" in head
+    assert "(200 in all)" in tail
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux has a filter in the kernel")
+@pytest.mark.parametrize(
+    ("made", "dropped", "rest"),
+    [
+        (
+            RouteFilter(more_specific="2001:db8::/32"),
+            ["IPv4"],
+            ["more_specific: 2001:db8::/32"],
+        ),
+        (
+            RouteFilter(destinations=[]) | RouteFilter(destinations="fd00::/8"),
+            ["IPv4"],
+            ["destinations: none", "destinations: fd00::/8"],
+        ),
+        (RouteFilter(destinations=[]), ["IPv4", "IPv6"], []),
+        (RouteFilter(tables=[], protocols=4), ["IPv4", "IPv6"], []),
+        (~RouteFilter(), ["IPv4", "IPv6"], []),
+    ],
+    ids=repr,
+)
+def test_explain_names_a_family_that_never_matches(made, dropped, rest):
+    """The kernel drops it as a whole.
+
+    Broken was: a number of instructions with nothing under it.
+    """
+    head, tail = explained(made)
+    told = [f"    {name}: nothing matches, all are dropped" for name in dropped]
+
+    assert told == head.splitlines()[2:]
+    assert rest == [line.strip() for line in tail.splitlines()[1:]]
+    assert ("the same again" in tail) == (not rest)
+
+
 @pytest.mark.skipif(LINUX, reason="Linux has a filter in the kernel")
 def test_elsewhere_explain_says_that_c_decides():
     """In the system's callback."""
