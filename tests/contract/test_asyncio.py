@@ -16,6 +16,7 @@ import warnings
 import weakref
 
 import pytest
+import rnlab
 
 from routenotify import InvalidParameter, MonitorClosed, RouteMonitor, WaitTimeout
 
@@ -419,6 +420,36 @@ def test_waiting_tasks_take_turns(system, open_monitor):
         return got
 
     assert [0, 1, 2, 0, 1, 2] == run(main())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what Linux promises")
+def test_who_is_woken_takes_of_a_burst_what_is_queued(system, open_monitor):
+    """But not so many that the next one has no turn; as docs/asyncio.md says.
+
+    Broken was: it said that each change goes to the one that has waited longest.
+    """
+    monitor = open_monitor()
+    order = []
+
+    async def consume(name):
+        async for change in monitor:
+            order.append(name)
+            if change.sequence == 1000:
+                monitor.close()
+
+    async def main():
+        tasks = [asyncio.create_task(consume(name)) for name in "AB"]
+        await asyncio.sleep(0)  # both wait
+        system.add_many([f"10.0.{i >> 8}.{i & 255}/32" for i in range(1000)])
+        rnlab.wait_for(lambda: monitor.stats.queued == 1000)  # they have no turn
+        await asyncio.gather(*tasks)
+
+    run(main())
+    runs = [(name, len(list(same))) for name, same in itertools.groupby(order)]
+
+    assert ["A", "B"] == [name for name, _ in runs[:2]]
+    assert 1 < runs[0][1] < 300
+    assert all(length <= 64 for _, length in runs[1:])
 
 
 def test_a_loop_that_is_closed_under_a_waiting_task(system, open_monitor):
