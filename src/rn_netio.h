@@ -431,7 +431,8 @@ rn_interface_name(uint64_t luid, uint32_t index, int names_fd, char *name,
                   size_t size, struct rn_fail *fail);
 
 /* rn_interface_index - what rn_interface_name says, backwards.  Windows takes
- * the interface's own name (ethernet_32769) too.
+ * the interface's own name (ethernet_32769) too, Linux alternative names; there
+ * names_fd is the caller's alone meanwhile.
  */
 int
 rn_interface_index(const char *name, int names_fd, uint32_t *index,

@@ -202,6 +202,41 @@ def test_interface_names_are_of_the_monitors_namespace(lab):
         assert made is monitor.filter
 
 
+@pytest.mark.parametrize("name", ["short0", "alternative-name0", "n" * 127])
+def test_an_interface_has_its_alternative_names(lab, name):
+    """However long, here and in another namespace; best_route knows them, too.
+
+    Broken was: one of 16 characters or more did not exist.
+    """
+    other = lab.make_other()
+    other.veth("v9", "192.0.2.9/24")
+    try:
+        lab.ip(f"link property add dev v0 altname {name}")
+    except RuntimeError as error:
+        pytest.skip(f"no alternative names here: {error}")
+    other.ip(f"link property add dev v9 altname {name}")
+    made = RouteFilter(interfaces=name)
+    with (
+        RouteMonitor(filter=made) as here,
+        RouteMonitor(filter=made, netns=other.path) as there,
+    ):
+        lab.ip("route add 198.51.100.0/24 dev v0")
+        other.ip("route add 198.51.101.0/24 dev v9")
+
+        assert [("ADD", "198.51.100.0/24")] == told(here)
+        assert [("ADD", "198.51.101.0/24")] == told(there)
+    assert "v0" == routenotify.best_route("192.0.2.7", interface=name).interface
+
+
+@pytest.mark.parametrize("name", ["n" * 15, "n" * 16, "n" * 127, "n" * 128, "n" * 999])
+def test_a_long_name_that_no_interface_has_does_not_exist(lab, name):
+    """However long."""
+    with pytest.raises(InvalidParameter, match=f"'{name}' does not exist"):
+        RouteMonitor(filter=RouteFilter(interfaces=name))
+    with pytest.raises(InvalidParameter, match=f"'{name}' does not exist"):
+        RouteMonitor(filter=RouteFilter(interfaces=name), netns=lab.path)
+
+
 def test_a_renamed_interface_stays_the_one_that_was_meant(lab):
     """A name is looked up when the monitor is opened."""
     with RouteMonitor(filter=RouteFilter(interfaces="v0", tables=100)) as monitor:
