@@ -359,16 +359,32 @@ version_fits(int ip_version)
     return ip_version == 0 || ip_version == 4 || ip_version == 6;
 }
 
+/* Is every number one that its member may have? */
+static int
+numbers_fit(const struct rn_record *row)
+{
+    return strcmp(rn_type_name(row->type), "unknown") != 0 &&
+           version_fits(row->ip_version) &&
+           version_fits(row->next_hop_version) &&
+           length_fits(row->ip_version, row->prefix_length) &&
+           length_fits(row->ip_version, row->source_length);
+}
+
 int
 rn_row_check(const struct rn_record *row)
 {
-    if (strcmp(rn_type_name(row->type), "unknown") != 0 &&
-        version_fits(row->ip_version) && version_fits(row->next_hop_version) &&
-        length_fits(row->ip_version, row->prefix_length) &&
-        length_fits(row->ip_version, row->source_length)) {
+    if (!numbers_fit(row)) {
+        PyErr_SetString(PyExc_ValueError,
+                        "these bytes are no record of a row");
+    } else if (row->type < RN_INITIAL && row->ip_version == 0) {
+        PyErr_Format(PyExc_ValueError, "a change of type %d without a row",
+                     (int)row->type);
+    } else if (row->merged == 0) {
+        PyErr_SetString(PyExc_ValueError,
+                        "a record that stands for no change: merged is 0");
+    } else {
         return 0;
     }
-    PyErr_SetString(PyExc_ValueError, "these bytes are no record of a row");
     return -1;
 }
 

@@ -121,7 +121,7 @@ def from_json(values: object) -> bytes:
         cause=get.name("cause", _causes()),
         time_ns=get.number("time_ns"),
         sequence=get.number("sequence"),
-        merged=get.number("merged"),
+        merged=get.number("merged") or 1,
     )
     get.text("interface")
     get.number("interface_index")
@@ -247,7 +247,8 @@ def _causes() -> dict[str, int]:
     found: dict[str, int] = {}
     while "unknown" not in found:
         number = len(found)
-        found[RouteChange(Row(cause=number).pack()).cause] = number
+        record = Row(type=ChangeType.INITIAL, cause=number).pack()
+        found[RouteChange(record).cause] = number
     return found
 
 

@@ -37,7 +37,7 @@ class Row(NamedTuple):
     table: int = 0
     metric: int = 0
     nexthop_id: int = 0
-    merged: int = 0
+    merged: int = 1  # if nothing else is said
     mtu: int = 0
     protocol: int = 0
     ordinal: int = 0

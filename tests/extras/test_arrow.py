@@ -27,7 +27,8 @@ SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED") or random.randrange(2**32))
 
 def random_record(rng):
     """Any bytes that a record may have, zeros among them."""
-    version, hop = rng.choice((0, 4, 6)), rng.choice((0, 4, 6))
+    kind, hop = rng.choice((0, 1, 2, 3, 16, 17, 18)), rng.choice((0, 4, 6))
+    version = rng.choice((4, 6) if kind < 3 else (0, 4, 6))
     longest = {0: 128, 4: 32, 6: 128}[version]
     raw = [
         rng.choice((value, type(value)()))
@@ -35,7 +36,8 @@ def random_record(rng):
     ]
     raw = dict(zip(NAMES, raw, strict=True))
     raw |= {
-        "type": rng.choice((0, 1, 2, 3, 16, 17, 18)),
+        "type": kind,
+        "merged": rng.choice((1, rng.randrange(1, 1 << 32))),
         "ip_version": version,
         "next_hop_version": hop,
         "prefix_length": rng.randint(0, longest),

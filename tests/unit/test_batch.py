@@ -20,11 +20,13 @@ SEED = int(os.environ.get("ROUTENOTIFY_TEST_SEED") or random.randrange(2**32))
 
 def random_record(rng):
     """Any bytes that a record may have: every field anything it can be."""
-    version, hop = rng.choice((0, 4, 6)), rng.choice((0, 4, 6))
+    kind, hop = rng.choice((0, 1, 2, 3, 16, 17, 18)), rng.choice((0, 4, 6))
+    version = rng.choice((4, 6) if kind < 3 else (0, 4, 6))
     longest = {0: 128, 4: 32, 6: 128}[version]
     raw = list(RECORD.unpack(rng.randbytes(RECORD.size)))
     allowed = {
-        "type": rng.choice((0, 1, 2, 3, 16, 17, 18)),
+        "type": kind,
+        "merged": rng.randrange(1, 1 << 32),
         "ip_version": version,
         "next_hop_version": hop,
         "prefix_length": rng.randint(0, longest),

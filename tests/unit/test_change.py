@@ -448,6 +448,29 @@ def test_a_row_derived_from_another_is_checked():
         one._with(record(prefix_length=33))
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"type": 0, "ip_version": 0, "prefix_length": 0}, "type 0 without a row"),
+        ({"type": 1, "ip_version": 0, "prefix_length": 0}, "type 1 without a row"),
+        ({"type": 2, "ip_version": 0, "prefix_length": 0}, "type 2 without a row"),
+        ({"merged": 0}, "stands for no change"),
+        ({"type": 16, "ip_version": 0, "prefix_length": 0, "merged": 0}, "no change"),
+    ],
+)
+def test_records_are_what_a_monitor_delivers(fields, why):
+    """As docs/batches.md says of ip_version and merged: changes, batches, routes.
+
+    Broken was: 128 zeros were a PARAMETER of no row.
+    """
+    with pytest.raises(ValueError, match=why):
+        RouteChange(record(**fields))
+    with pytest.raises(ValueError, match="from 128 on"):
+        routenotify.RouteBatch(record() + record(**fields))
+    with pytest.raises(ValueError, match=why):
+        Route(route(**fields))
+
+
 # ---- Route ----
 
 
