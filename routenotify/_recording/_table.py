@@ -67,6 +67,10 @@ class _Entry:
         """Is one of its hops among these?"""
         return any(hop.same(node.hop) for node in self.nodes for hop in hops)
 
+    def only_through(self, index: int) -> bool:
+        """Do all its hops go through an interface?"""
+        return all(node.hop.interface_index == index for node in self.nodes)
+
     def same(self, route: Route, *, loosely: bool = False) -> bool:
         """Is it what the message says, but for run-time flags?
 
@@ -300,8 +304,8 @@ class KernelTable:
         if not _follows_link(key, entry, index):
             return []
         if state and _object_of(entry):
-            if key.ip_version == 6 and len(entry.nodes) == 1:
-                return []  # a message tells that it is gone
+            if key.ip_version == 6 and entry.only_through(index):
+                return []  # a message tells that it is gone, with its last hop
             return self._take_off(key, group, entry, index, _LINK_DOWN)
         if key.ip_version == 6 and not entry.siblings:
             state &= _LINKDOWN  # a message tells that it is gone

@@ -369,6 +369,46 @@ def test_rtmons_nexthop_objects_change_under_their_routes(netns, tmp_path):
     assert ["10.0.0.3", "2001:db8::4"] == [str(c.next_hop) for c in gone[-2:]]
 
 
+OBJECTS6 = [
+    "link set w0 up",
+    "nexthop add id 1 via 2001:db8::2 dev v0",
+    "nexthop add id 2 via 2001:db8::3 dev v0",
+    "nexthop add id 3 via 2001:db8:9::2 dev w0",
+    "nexthop add id 4 group 1/2",
+    "nexthop add id 5 group 1/2/3",
+    "route add 2001:db8:1::/48 nhid 4",
+    "route add 2001:db8:2::/48 nhid 5",
+]
+
+
+@pytest.mark.parametrize("end", ["link set v0 down", "link del v0"])
+def test_rtmons_ipv6_groups_of_objects_go_once(netns, tmp_path, end):
+    """One message tells that a route through a group is gone, with its last hop.
+
+    The replay took all the hops off before the message, for a link that went
+    down, and told its hop once more, as of a route older than the recording.
+    """
+
+    def change():
+        netns.veth("w0", "10.9.0.1/24", "2001:db8:9::1/64")
+        netns.batch(OBJECTS6)
+        netns.ip(end)
+
+    live, replayed = beside_rtmon(netns, tmp_path / "groups.rtmon", change)
+
+    def gone(changes):
+        return [
+            (str(change.next_hop), change.cause)
+            for change in changes
+            if change.type.name == "DELETE"
+            and str(change.destination) == "2001:db8:1::/48"
+        ]
+
+    expected = [("2001:db8::2", "system"), ("2001:db8::3", "system")]
+    assert expected == gone(live) == gone(replayed)
+    assert table_of(shown(live)) == table_of(shown(replayed))
+
+
 # --- the commands
 
 
