@@ -41,6 +41,7 @@ class Message(NamedTuple):
     offset: int
     type: int
     flags: int
+    port: int  # of the program that asked for what it tells; 0: the kernel itself
     body: bytes
 
 
@@ -103,14 +104,14 @@ def read_messages(file: BufferedIOBase, path: str) -> Iterator[Message]:
         data = rest + chunk
         at = 0
         while len(data) - at >= HEADER.size:
-            length, kind, flags, _, _ = HEADER.unpack_from(data, at)
+            length, kind, flags, _, port = HEADER.unpack_from(data, at)
             why = _why_wrong(length, kind)
             if why is not None:
                 raise damaged(path, start + at, why)
             end = at + length + (-length % 4)
             if end > len(data):
                 break
-            yield Message(start + at, kind, flags, data[at + 16 : at + length])
+            yield Message(start + at, kind, flags, port, data[at + 16 : at + length])
             at = end
         rest = data[at:]
         start += at

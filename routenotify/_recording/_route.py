@@ -85,15 +85,26 @@ class Route(NamedTuple):
     key: Key
     attributes: Attributes
     hops: tuple[Hop, ...]
+    made_by: int | None = None
+    """The port of the program that made it, 0: the kernel; None: not told."""
 
     @property
     def is_sibling(self) -> bool:
         """Does IPv6 merge it with others of its key into one multipath set?"""
-        return self._through_gateway6 and not self.perhaps_sibling
+        return self._through_gateway6 and not (self.is_kernels or self.perhaps_sibling)
+
+    @property
+    def is_kernels(self) -> bool:
+        """Did the kernel make it from a router advertisement? Those stay single."""
+        return self._as_kernel_makes and self.made_by == 0
 
     @property
     def perhaps_sibling(self) -> bool:
-        """It does if a daemon made it and not the kernel: see rn_entry.c."""
+        """It is one if a daemon made it and not the kernel: see rn_entry.c."""
+        return self._as_kernel_makes and self.made_by is None
+
+    @property
+    def _as_kernel_makes(self) -> bool:
         return (
             self._through_gateway6
             and self.attributes.protocol == _PROTOCOL_RA

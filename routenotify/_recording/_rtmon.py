@@ -203,6 +203,7 @@ class RtmonReader:
         if route is None:
             return []
         if message.type == nl.NEWROUTE:
+            route = route._replace(made_by=_maker(message))
             rows = self._table.added(route, message.flags)
         else:
             rows = self._table.deleted(route)
@@ -234,6 +235,16 @@ class RtmonReader:
             _check(record)
             records.append(record)
         return records
+
+
+def _maker(message: nl.Message) -> int | None:
+    """The port of the program that made a route: inet6_rt_notify().
+
+    Without a flag it is told again, by whomever; the port of a deletion is the
+    deleter's.
+    """
+    made = message.flags & (nl.FLAG_CREATE | nl.FLAG_REPLACE)
+    return message.port if made else None
 
 
 def _own(body: bytes, at: int) -> bytes | None:

@@ -215,6 +215,8 @@ class KernelTable:
         at = _find_object(group, route)
         if at is None:
             at = _find_replaced(group, route)
+        if at is None and route.is_kernels:  # older than the recording
+            return self._insert(route, len(group))
         if route.attributes.nexthop_id and same is not None and same != at:
             return []  # an object replaced by its equal: nothing is sure
         return self._replace(group, at or 0, route)
@@ -358,10 +360,12 @@ def _is_of_set(group: list[_Entry], route: Route) -> bool:
 
 def _find_replaced(group: list[_Entry], route: Route) -> int | None:
     """What IPv6 replaced by a route without a nexthop object."""
-    if not route.perhaps_sibling:
+    if not route.is_kernels:
         return _find(not entry.siblings for entry in group)
-    at = _find(entry.same(route, loosely=True) for entry in group)
-    return at if at is not None else _find(entry.siblings for entry in group)
+    # Told once more: its preference has changed.
+    return _find(
+        not entry.siblings and entry.same(route, loosely=True) for entry in group
+    )
 
 
 def _object_of(entry: _Entry) -> int:

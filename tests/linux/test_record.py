@@ -369,6 +369,34 @@ def test_rtmons_nexthop_objects_change_under_their_routes(netns, tmp_path):
     assert ["10.0.0.3", "2001:db8::4"] == [str(c.next_hop) for c in gone[-2:]]
 
 
+def test_rtmons_messages_tell_a_daemons_routes_of_protocol_ra(netns, tmp_path):
+    """By the port of the program that made one, which the kernel has none of.
+
+    A single one was taken for the kernel's own, and `replace` for what had
+    replaced it.
+    """
+
+    def change():
+        netns.batch(
+            [
+                "route add 2001:db8:1::/48 via 2001:db8::2 dev v0 proto ra",
+                "route append throw 2001:db8:1::/48",
+                "route replace unreachable 2001:db8:1::/48",
+            ]
+        )
+
+    live, replayed = beside_rtmon(netns, tmp_path / "ra.rtmon", change)
+
+    def left(changes):
+        return {
+            (row.protocol, row.route_type)
+            for row in table_of(shown(changes)).values()
+            if row.prefix_length == 48
+        }
+
+    assert {(9, 1), (3, 7)} == left(live) == left(replayed)
+
+
 OBJECTS6 = [
     "link set w0 up",
     "nexthop add id 1 via 2001:db8::2 dev v0",

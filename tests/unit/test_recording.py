@@ -428,6 +428,47 @@ def test_a_message_that_is_no_route_is_named_with_its_place(data, why):
     assert str(len(whole)) in str(error)
 
 
+def ra_route(flags, port, *gateways, preference=0):
+    """2001:db8::/32 of protocol ra through gateways, as a kernel tells it."""
+    hops = [(5, bytes((0xFE, 0x80, *bytes(13), last))) for last in gateways]
+    through = [*hops, (4, nl.U32.pack(2))]
+    if len(hops) > 1:
+        each = [nl.attribute(*hop) for hop in hops]
+        head = struct.pack("=HBBi", 8 + len(each[0]), 0, 0, 2)
+        through = [(9, b"".join(head + one for one in each))]
+    data = bytearray(
+        message(DESTINATION6, *through, (20, bytes([preference])), length=32, family=10)
+    )
+    data[21] = 9  # RTPROT_RA
+    nl.HEADER.pack_into(data, 0, len(data), nl.NEWROUTE, flags, 1, port)
+    return bytes(data)
+
+
+CREATE, REPLACE = 0x400, 0x100
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        # The kernel's own: told again when its preference changes, never merged.
+        ([ra_route(CREATE, 0, 1), ra_route(REPLACE, 0, 1, preference=1)], [1, 0]),
+        ([ra_route(CREATE, 7, 1), ra_route(REPLACE, 0, 2, preference=1)], [1, 1]),
+        ([ra_route(CREATE, 0, 1), ra_route(CREATE, 7, 2, 3)], [1, 1, 1]),
+        # A program's: merged, and replaced by another sibling.
+        ([ra_route(CREATE, 7, 1), ra_route(CREATE, 7, 2, 1)], [1, 1]),
+        ([ra_route(CREATE, 7, 1), ra_route(REPLACE, 7, 2)], [1, 2, 1]),
+        # News without flags does not say whose it is; a set that names it does.
+        ([ra_route(0, 0, 1), ra_route(CREATE, 7, 2, 1)], [1, 1]),
+    ],
+)
+def test_the_port_tells_whose_a_route_of_protocol_ra_is(messages, told):
+    """0 is the kernel itself."""
+    found, error = read(b"".join(messages))
+
+    assert error is None
+    assert told == [change.type for change in found]
+
+
 def test_a_gateway_of_another_family_is_none():
     """MPLS, say; and the only hop of a group has the weight of any other."""
     (change,), error = read(message(DESTINATION, (9, HOP), (18, bytes(8))))
