@@ -20,7 +20,8 @@ from routenotify._types import ChangeType
 _SYSTEM, _RESYNC, _REPLACED = 0, 2, 3
 _LINK_DOWN, _LINK_REMOVED, _LINK_CHANGED = 4, 5, 6
 _DEAD, _LINKDOWN = 0x01, 0x10  # RTNH_F_*
-_IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
+_IFF_UP, _IFF_RUNNING, _IFF_LOWER_UP = 0x1, 0x40, 0x10000
+_CARRIER: Final = _IFF_RUNNING | _IFF_LOWER_UP  # RUNNING: seen by the link watch
 _LOCAL, _ANYCAST = 2, 4  # RTN_*
 _SCOPE_HOST: Final = 254  # an entry of this scope outlives its link's going down
 
@@ -116,7 +117,7 @@ class KernelTable:
 
     def __init__(self) -> None:
         self._groups: dict[Key, list[_Entry]] = {}
-        self._links: dict[int, int] = {}  # dead flags by interface
+        self._links: dict[int, int] = {}  # IFF_* that matter, by interface
 
     # --- news
 
@@ -159,22 +160,16 @@ class KernelTable:
         return rows
 
     def link_state(self, index: int, flags: int) -> list[Row]:
-        """The rows that change with RTM_NEWLINK's ifi_flags, IPv6 ones that go apart.
-
-        Source: fib_sync_down_dev() and fib_sync_up() of net/ipv4/fib_semantics.c,
-        fib6_ifdown() of net/ipv6/route.c, nexthop_flush_dev() of
-        net/ipv4/nexthop.c: an object goes even with the carrier.
-        """
-        up = bool(flags & _IFF_UP)
-        state = 0 if up else _DEAD
-        state |= 0 if up and flags & _IFF_LOWER_UP else _LINKDOWN
-        if self._links.get(index, 0) == state:
+        """The rows that change with RTM_NEWLINK's ifi_flags; messages tell the rest."""
+        flags &= _IFF_UP | _CARRIER
+        if self._links.get(index, _IFF_UP | _CARRIER) == flags:
             return []
-        self._links[index] = state
+        self._links[index] = flags
         rows: list[Row] = []
         for key, group in list(self._groups.items()):
             for entry in list(group):
-                rows += self._set_state(key, group, entry, index, state)
+                if _follows_link(key, entry, index):
+                    rows += self._set_state(key, group, entry, index, flags)
         return rows
 
     # --- IPv4: fib_table_insert() of net/ipv4/fib_trie.c
@@ -301,29 +296,59 @@ class KernelTable:
         return self._swap(key, group, at, new, cause, cause)
 
     def _set_state(
-        self, key: Key, group: list[_Entry], entry: _Entry, index: int, state: int
+        self, key: Key, group: list[_Entry], entry: _Entry, index: int, flags: int
     ) -> list[Row]:
-        if not _follows_link(key, entry, index):
-            return []
-        if state and _object_of(entry):
+        if _object_of(entry) and _lost(flags):
             if key.ip_version == 6 and entry.only_through(index):
                 return []  # a message tells that it is gone, with its last hop
             return self._take_off(key, group, entry, index, _LINK_DOWN)
-        if key.ip_version == 6 and not entry.siblings:
-            state &= _LINKDOWN  # a message tells that it is gone
+        if key.ip_version == 6 and not entry.siblings and not flags & _IFF_UP:
+            return []  # a message tells that it is gone; else it stays as it is
+        state = _state4 if key.ip_version == 4 else _state6
         nodes = []
         for node in entry.nodes:
             hop = node.hop
             if hop.interface_index == index:
-                hop = hop._replace(flags=hop.flags & ~(_DEAD | _LINKDOWN) | state)
+                hop = hop._replace(flags=state(hop.flags, flags))
             nodes.append(_Node(hop, node.attributes))
         at = group.index(entry)
         if all(node.hop.flags & _DEAD for node in nodes):
             told = key.ip_version == 6
             return [] if told else self._remove(key, at, _LINK_DOWN)
         new = _Entry(nodes, siblings=entry.siblings)
-        cause = _LINK_DOWN if state else _LINK_CHANGED
+        cause = _LINK_DOWN if _lost(flags) else _LINK_CHANGED
         return self._swap(key, group, at, new, cause, cause)
+
+
+# --- what a link's flags do to its hops
+
+
+def _lost(flags: int) -> bool:
+    """Is a link down or without carrier?
+
+    Source: fib_netdev_event() of net/ipv4/fib_frontend.c, nh_netdev_event() of
+    net/ipv4/nexthop.c: an object goes even with the carrier.
+    """
+    return not flags & _IFF_UP or not flags & _CARRIER
+
+
+def _state4(before: int, flags: int) -> int:
+    """The flags of an IPv4 hop: fib_sync_down_dev(), fib_sync_up()."""
+    state = 0 if flags & _IFF_UP else _DEAD
+    return before & ~(_DEAD | _LINKDOWN) | state | (_LINKDOWN if _lost(flags) else 0)
+
+
+def _state6(before: int, flags: int) -> int:
+    """The flags of an IPv6 hop: addrconf_notify() of net/ipv6/addrconf.c.
+
+    One that is dead stays so until the link is ready, not only up.
+    """
+    if not flags & _IFF_UP:
+        return before | _DEAD | _LINKDOWN
+    if not flags & _IFF_RUNNING:
+        return before | _LINKDOWN
+    ready = flags & _IFF_LOWER_UP
+    return before & ~(_DEAD | _LINKDOWN) if ready else before  # the watch is late
 
 
 def _follows_link(key: Key, entry: _Entry, index: int) -> bool:

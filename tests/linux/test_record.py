@@ -161,6 +161,13 @@ def random_commands(rng, count):
     return lines
 
 
+def settle(netns):
+    """Wait until the kernel has acted on the carriers."""
+    rnlab.wait_for(
+        lambda: rnlab.acted_on_carriers(netns.links().values()), what="link watch"
+    )
+
+
 def beside_rtmon(netns, path, change):
     """What a monitor delivers and what rtmon's file replays of the same news.
 
@@ -173,9 +180,7 @@ def beside_rtmon(netns, path, change):
         netns.veth("v0", "10.0.0.1/24", "2001:db8::1/64")
         change()
         # A carrier that this took is acted on later: told to one and not to the other.
-        rnlab.wait_for(
-            lambda: rnlab.acted_on_carriers(netns.links().values()), what="link watch"
-        )
+        settle(netns)
         monitor.resync()  # what is silent comes now
         netns.ip("route add blackhole 203.0.113.255")
         live = [monitor.get(10)]
@@ -395,6 +400,54 @@ def test_rtmons_messages_tell_a_daemons_routes_of_protocol_ra(netns, tmp_path):
         }
 
     assert {(9, 1), (3, 7)} == left(live) == left(replayed)
+
+
+def test_rtmons_ipv6_hops_stay_dead_until_their_link_is_ready(netns, tmp_path):
+    """Those of a link that came up without a carrier were brought to life."""
+
+    def change():
+        netns.veth("w0", "10.9.0.1/24", "2001:db8:9::1/64")
+        hops = "nexthop via 2001:db8::2 nexthop via 2001:db8:9::2"
+        netns.ip(f"route add 2001:db8:1::/48 {hops}")
+        for command in ("link set v0 down", "link set v0p down", "link set v0 up"):
+            netns.ip(command)
+            settle(netns)
+
+    live, replayed = beside_rtmon(netns, tmp_path / "dead.rtmon", change)
+    flags = {
+        row.next_hop[5]: row.flags
+        for row in table_of(shown(replayed)).values()
+        if row.prefix_length == 48
+    }
+
+    assert {0: 0x11, 9: 0} == flags
+    assert table_of(shown(live)) == table_of(shown(replayed))
+
+
+def test_rtmons_single_ipv6_routes_go_by_their_message(netns, tmp_path):
+    """Or stay as they are: the kernel passes over one that is among siblings.
+
+    It was told as without carrier, which it never was.
+    """
+
+    def change():
+        netns.veth("w0", "10.9.0.1/24", "2001:db8:9::1/64")
+        netns.batch(
+            [
+                "route add 2001:db8:1::/48 via 2001:db8::2 dev v0",
+                "route append 2001:db8:1::/48 dev w0",
+                "route append 2001:db8:1::/48 via 2001:db8:9::2 dev w0",
+                "link set w0 down",
+            ]
+        )
+
+    _, replayed = beside_rtmon(netns, tmp_path / "over.rtmon", change)
+    told = [
+        change for change in replayed if str(change.destination) == "2001:db8:1::/48"
+    ]
+
+    assert [1, 1, 1, 0] == [change.type for change in told]
+    assert "2001:db8:9::2" == str(told[-1].next_hop)
 
 
 OBJECTS6 = [
