@@ -356,8 +356,10 @@ def _follows_link(key: Key, entry: _Entry, index: int) -> bool:
     shown = entry.nodes[0].attributes
     if key.ip_version == 4:
         own = shown.scope >= _SCOPE_HOST
+    elif shown.route_type == _ANYCAST:
+        own = key.metric == 0  # of an address; a program's cannot have that metric
     else:
-        own = shown.route_type in (_LOCAL, _ANYCAST)
+        own = shown.route_type == _LOCAL
     return not own and any(node.hop.interface_index == index for node in entry.nodes)
 
 

@@ -450,6 +450,31 @@ def test_rtmons_single_ipv6_routes_go_by_their_message(netns, tmp_path):
     assert "2001:db8:9::2" == str(told[-1].next_hop)
 
 
+def test_rtmons_anycast_routes_of_a_program_lose_their_carrier(netns, tmp_path):
+    """Unlike the kernel's own, which were taken for the same."""
+
+    def change():
+        netns.batch(
+            [
+                "address add 2001:db8:5::1/64 dev v0",
+                "route add anycast 2001:db8:6::1 dev v0",
+                "route add local 2001:db8:7::1 dev v0",
+                "link set v0p down",
+            ]
+        )
+
+    netns.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
+    live, replayed = beside_rtmon(netns, tmp_path / "anycast.rtmon", change)
+    flags = {
+        (row.destination[5], row.metric): row.flags
+        for row in table_of(shown(replayed)).values()
+        if row.route_type == 4 and row.destination[:4] == b"\x20\x01\x0d\xb8"
+    }
+
+    assert {(0, 0): 0, (5, 0): 0, (6, 1024): 0x10} == flags
+    assert table_of(shown(live)) == table_of(shown(replayed))
+
+
 OBJECTS6 = [
     "link set w0 up",
     "nexthop add id 1 via 2001:db8::2 dev v0",
