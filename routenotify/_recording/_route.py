@@ -17,7 +17,7 @@ RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 2, 4, 5, 6
 RTA_PREFSRC, RTA_METRICS, RTA_MULTIPATH, RTA_FLOW = 7, 8, 9, 11
 RTA_TABLE, RTA_VIA, RTA_PREF, RTA_ENCAP_TYPE, RTA_ENCAP = 15, 18, 20, 21, 22
 RTA_NH_ID: Final = 30
-RTAX_MTU: Final = 2
+RTAX_LOCK, RTAX_MTU = 1, 2
 RTMSG: Final = struct.Struct("=BBBBBBBBI")
 _RTNEXTHOP: Final = struct.Struct("=HBBi")
 _CLONED: Final = 0x200  # rtm_flags: an answer about one packet, no entry
@@ -50,6 +50,7 @@ class Attributes(NamedTuple):
     prefsrc: bytes
     mtu: int
     preference: int
+    mtu_locked: bool
     other: tuple[object, ...]
     """Metrics but the MTU, and realms: compared, not shown."""
 
@@ -180,6 +181,7 @@ def _attributes(head: tuple[int, ...], found: dict[int, bytes]) -> Attributes:
     mtu = metrics.pop(RTAX_MTU, bytes(4))
     if len(mtu) != nl.U32.size:
         raise nl.MalformedError(f"an MTU of {len(mtu)} bytes")
+    locked = int.from_bytes(metrics.get(RTAX_LOCK, b""), sys.byteorder)
     return Attributes(
         protocol=head[5],
         scope=head[6],
@@ -188,6 +190,7 @@ def _attributes(head: tuple[int, ...], found: dict[int, bytes]) -> Attributes:
         prefsrc=_address(found, RTA_PREFSRC),
         mtu=nl.U32.unpack(mtu)[0],
         preference=found.get(RTA_PREF, b"\0")[0] & 3,
+        mtu_locked=bool(locked >> RTAX_MTU & 1),
         other=(*sorted(metrics.items()), _number(found, RTA_FLOW)),
     )
 

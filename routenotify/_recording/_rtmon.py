@@ -14,6 +14,7 @@ what rows it stands for.
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator
 from io import BufferedIOBase
 from typing import BinaryIO, Final
@@ -39,7 +40,7 @@ _OWN: Final = 0x124E  # far above any RTA_*, below the flag bits of a type
 _OWN_HEAD: Final = nl.ATTRIBUTE.pack(nl.ATTRIBUTE.size + SIZE, _OWN)
 _STAMP: Final = struct.Struct("=II")
 _IFINFO: Final = struct.Struct("=BxHiII")
-_IFLA_IFNAME: Final = 3
+_IFLA_IFNAME, _IFLA_MTU = 3, 4
 _ARPHRD_VOID: Final = 0xFFFF
 _FLAGS: Final[dict[int, int]] = {
     ChangeType.ADD: nl.FLAG_CREATE | nl.FLAG_EXCL,
@@ -214,7 +215,8 @@ class RtmonReader:
         if len(body) < _IFINFO.size:
             raise nl.MalformedError("a link message is cut off")
         family, _, index, flags, change = _IFINFO.unpack_from(body)
-        name = nl.attributes(body[_IFINFO.size :]).get(_IFLA_IFNAME)
+        found = nl.attributes(body[_IFINFO.size :])
+        name = found.get(_IFLA_IFNAME)
         if name and message.type == nl.NEWLINK:
             text = name.rstrip(b"\0").decode(errors="surrogateescape")
             self._names[index] = text
@@ -222,8 +224,10 @@ class RtmonReader:
             return []  # a bridge's or IPv6's view of the link
         if message.type == nl.DELLINK:
             return self._timed(self._table.link_removed(index))
-        own = not flags and not change  # RtmonWriter's says only the name
-        return [] if own else self._timed(self._table.link_state(index, flags))
+        if not flags and not change:
+            return []  # RtmonWriter's says only the name
+        mtu = int.from_bytes(found.get(_IFLA_MTU, b""), sys.byteorder)
+        return self._timed(self._table.link_changed(index, flags, mtu))
 
     def _timed(self, rows: list[Row]) -> list[bytes]:
         records = []

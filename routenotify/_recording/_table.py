@@ -9,7 +9,7 @@ told as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from routenotify._recording import _netlink as nl
 from routenotify._recording._route import Attributes, Hop, Key, Route
@@ -23,6 +23,7 @@ _DEAD, _LINKDOWN = 0x01, 0x10  # RTNH_F_*
 _IFF_UP, _IFF_RUNNING, _IFF_LOWER_UP = 0x1, 0x40, 0x10000
 _CARRIER: Final = _IFF_RUNNING | _IFF_LOWER_UP  # RUNNING: seen by the link watch
 _LOCAL, _ANYCAST = 2, 4  # RTN_*
+_LEAST_MTU6: Final = 1280  # with less a link has no IPv6
 _SCOPE_HOST: Final = 254  # an entry of this scope outlives its link's going down
 
 
@@ -112,12 +113,19 @@ class _Entry:
         )
 
 
+class _Link(NamedTuple):
+    """What is known of an interface."""
+
+    flags: int  # IFF_UP, IFF_RUNNING, IFF_LOWER_UP
+    mtu: int  # 0: not said
+
+
 class KernelTable:
     """Entries by key, in the order that the kernel keeps them in."""
 
     def __init__(self) -> None:
         self._groups: dict[Key, list[_Entry]] = {}
-        self._links: dict[int, int] = {}  # IFF_* that matter, by interface
+        self._links: dict[int, _Link] = {}  # by interface
 
     # --- news
 
@@ -153,24 +161,40 @@ class KernelTable:
         """
         self._links.pop(index, None)
         rows: list[Row] = []
-        for key, group in list(self._groups.items()):
-            for entry in list(group):
-                if any(node.hop.interface_index == index for node in entry.nodes):
-                    rows += self._take_off(key, group, entry, index, _LINK_REMOVED)
+        for key, group, entry in self._through(index):
+            rows += self._take_off(key, group, entry, index, _LINK_REMOVED)
         return rows
 
-    def link_state(self, index: int, flags: int) -> list[Row]:
-        """The rows that change with RTM_NEWLINK's ifi_flags; messages tell the rest."""
+    def link_changed(self, index: int, flags: int, mtu: int) -> list[Row]:
+        """The rows that change with RTM_NEWLINK; messages tell the rest.
+
+        Args:
+            index: of the interface.
+            flags: its ifi_flags.
+            mtu: its IFLA_MTU; 0: not said.
+        """
         flags &= _IFF_UP | _CARRIER
-        if self._links.get(index, _IFF_UP | _CARRIER) == flags:
-            return []
-        self._links[index] = flags
+        old = self._links.get(index, _Link(_IFF_UP | _CARRIER, 0))
+        link = self._links[index] = _Link(flags, mtu or old.mtu)
         rows: list[Row] = []
-        for key, group in list(self._groups.items()):
-            for entry in list(group):
-                if _follows_link(key, entry, index):
+        if flags != old.flags:
+            for key, group, entry in self._through(index):
+                if _follows_link(key, entry):
                     rows += self._set_state(key, group, entry, index, flags)
+        if old.mtu not in (0, link.mtu) and link.mtu >= _LEAST_MTU6:
+            for key, group, entry in self._through(index):
+                if key.ip_version == 6:
+                    rows += self._resize(key, group, entry, index, old.mtu, link.mtu)
         return rows
+
+    def _through(self, index: int) -> list[tuple[Key, list[_Entry], _Entry]]:
+        """The entries with a hop through an interface, as they are now."""
+        return [
+            (key, group, entry)
+            for key, group in self._groups.items()
+            for entry in group
+            if any(node.hop.interface_index == index for node in entry.nodes)
+        ]
 
     # --- IPv4: fib_table_insert() of net/ipv4/fib_trie.c
 
@@ -319,8 +343,40 @@ class KernelTable:
         cause = _LINK_DOWN if _lost(flags) else _LINK_CHANGED
         return self._swap(key, group, at, new, cause, cause)
 
+    def _resize(
+        self,
+        key: Key,
+        group: list[_Entry],
+        entry: _Entry,
+        index: int,
+        before: int,
+        mtu: int,
+    ) -> list[Row]:
+        nodes = []
+        for node in entry.nodes:
+            attributes = node.attributes
+            # An object's hops have one MTU, siblings each their own.
+            if node.hop.interface_index == index or attributes.nexthop_id:
+                attributes = _resized(attributes, before, mtu)
+            nodes.append(_Node(node.hop, attributes))
+        new = _Entry(nodes, siblings=entry.siblings, perhaps=entry.perhaps)
+        causes = (_LINK_CHANGED, _LINK_CHANGED)
+        return self._swap(key, group, group.index(entry), new, *causes)
 
-# --- what a link's flags do to its hops
+
+# --- what a link does to its entries
+
+
+def _resized(attributes: Attributes, before: int, mtu: int) -> Attributes:
+    """With the MTU that follows its link's: rt6_mtu_change() of net/ipv6/route.c.
+
+    One that was set and not locked: it shrinks with the link, and grows with it
+    if it was the link's.
+    """
+    follows = attributes.mtu >= mtu or attributes.mtu == before
+    if attributes.mtu_locked or not follows:
+        return attributes
+    return attributes._replace(mtu=mtu)
 
 
 def _lost(flags: int) -> bool:
@@ -351,7 +407,7 @@ def _state6(before: int, flags: int) -> int:
     return before & ~(_DEAD | _LINKDOWN) if ready else before  # the watch is late
 
 
-def _follows_link(key: Key, entry: _Entry, index: int) -> bool:
+def _follows_link(key: Key, entry: _Entry) -> bool:
     """Does the state of an interface show in an entry?"""
     shown = entry.nodes[0].attributes
     if key.ip_version == 4:
@@ -360,7 +416,7 @@ def _follows_link(key: Key, entry: _Entry, index: int) -> bool:
         own = key.metric == 0  # of an address; a program's cannot have that metric
     else:
         own = shown.route_type == _LOCAL
-    return not own and any(node.hop.interface_index == index for node in entry.nodes)
+    return not own
 
 
 def _find(hits: Iterable[bool]) -> int | None:

@@ -475,6 +475,54 @@ def test_rtmons_anycast_routes_of_a_program_lose_their_carrier(netns, tmp_path):
     assert table_of(shown(live)) == table_of(shown(replayed))
 
 
+MTUS = [
+    "link set v0 mtu 1400",
+    "route add 2001:db8:1::/48 via 2001:db8::2 dev v0",
+    "route add 2001:db8:2::/48 via 2001:db8::2 dev v0 mtu 1400",
+    "route add 2001:db8:3::/48 via 2001:db8::2 dev v0 mtu 1350",
+    "route add 2001:db8:4::/48 via 2001:db8::2 dev v0 mtu lock 1400",
+    "route add 2001:db8:5::/48 via 2001:db8::2 dev v0 mtu 1400",
+    "route append 2001:db8:5::/48 via 2001:db8:9::2 dev w0 mtu 1400",
+    "route add 2001:db8:6::/48 nhid 3 mtu 1400",
+    "route add 192.0.2.0/24 via 10.0.0.2 dev v0 mtu 1400",
+]
+
+
+@pytest.mark.parametrize(
+    ("steps", "mtus"),
+    [
+        ([1300], (None, 1300, 1300, 1400, 1300, 1300)),
+        ([1500], (None, 1500, 1350, 1400, 1500, 1500)),
+        ([1300, 1500], (None, 1500, 1500, 1400, 1500, 1500)),
+        ([], (None, 1400, 1350, 1400, 1400, 1400)),
+    ],
+)
+def test_rtmons_ipv6_routes_follow_the_mtu_of_their_link(netns, tmp_path, steps, mtus):
+    """Where one was set, and not locked; no route message says so."""
+
+    def change():
+        netns.veth("w0", "10.9.0.1/24", "2001:db8:9::1/64")
+        netns.batch(
+            [
+                "nexthop add id 1 via 2001:db8::2 dev v0",
+                "nexthop add id 2 via 2001:db8:9::2 dev w0",
+                "nexthop add id 3 group 2/1",
+                *MTUS,
+                *(f"link set v0 mtu {mtu}" for mtu in steps),
+            ]
+        )
+
+    live, replayed = beside_rtmon(netns, tmp_path / "mtu.rtmon", change)
+    mine = [
+        row for row in shown(replayed) if (48, 6) == (row.prefix_length, row.ip_version)
+    ]
+    found = {row.destination[5]: row.mtu or None for row in table_of(mine).values()}
+
+    assert dict(enumerate(mtus, 1)) == found
+    assert table_of(shown(live)) == table_of(shown(replayed))
+    assert {0, 6} >= {row.cause for row in mine}  # the system's word, link-changed
+
+
 OBJECTS6 = [
     "link set w0 up",
     "nexthop add id 1 via 2001:db8::2 dev v0",
