@@ -91,7 +91,7 @@ def _listen(text: str) -> tuple[str, int]:
         host = host[1:-1]
         known = _is_address(host)
     else:
-        known = _NAME.fullmatch(host) is not None
+        known = _NAME.fullmatch(host) is not None and _is_encodable(host)
     number = int(port) if port.isascii() and port.isdigit() else 65536
     if not (known and colon and number < 65536):
         raise argparse.ArgumentTypeError(
@@ -106,6 +106,15 @@ def _everywhere() -> str:
     if socket.has_dualstack_ipv6() and sys.platform != "win32":
         return "::"
     return "0.0.0.0"  # noqa: S104 - asked for; Windows' sockets are of one family
+
+
+def _is_encodable(host: str) -> bool:
+    """Can it be asked for? Not with an empty label or one of 64 characters."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_address(text: str) -> bool:

@@ -114,7 +114,9 @@ def _check_library(output: str) -> None:
         raise OSError(
             f"plot needs matplotlib ({missing}): pip install 'routenotify[cli]'"
         ) from None
-    known = sorted(f".{name}" for name in FigureCanvasAgg.get_supported_filetypes())
+    # matplotlib knows pgf as well, for which it needs TeX: told when it draws.
+    names = FigureCanvasAgg.get_supported_filetypes().keys() - {"pgf"}
+    known = sorted(f".{name}" for name in names)
     if not output.lower().endswith(tuple(known)):
         raise OSError(f"{output!r}: a picture's name ends in {', '.join(known)}")
 

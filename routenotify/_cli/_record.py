@@ -230,8 +230,16 @@ def _summary(
 
 
 def recording_of(file: str) -> str | int:
-    """What replay() is to read when FILE is asked for; `-` is stdin."""
-    return sys.stdin.fileno() if file == "-" else file
+    """What replay() is to read when FILE is asked for; `-` is stdin.
+
+    Raises:
+        OSError: stdin is closed.
+    """
+    if file != "-":
+        return file
+    if sys.stdin is None:  # Python has none for a closed descriptor
+        raise OSError("-: standard input is closed")
+    return sys.stdin.fileno()
 
 
 def print_replay(arguments: argparse.Namespace) -> int:

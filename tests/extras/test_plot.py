@@ -195,13 +195,15 @@ def test_an_empty_recording_makes_a_picture_that_says_so(tmp_path):
     assert "<!-- nothing changed -->" in (tmp_path / "nothing.svg").read_text()
 
 
-def test_an_unknown_suffix_is_refused_with_the_known_ones(recording, tmp_path):
-    """Before anything is read or followed."""
-    done = plot("live", "-o", tmp_path / "storm.gifx")
+@pytest.mark.parametrize("suffix", ["gifx", "pgf"])
+def test_an_unknown_suffix_is_refused_with_the_known_ones(recording, tmp_path, suffix):
+    """Before anything is read or followed; pgf without TeX ended in a traceback."""
+    done = plot("live", "-o", tmp_path / f"storm.{suffix}")
 
     assert (1, "") == (done.returncode, done.stdout)
     assert "a picture's name ends in" in done.stderr
     assert ".png" in done.stderr
+    assert ".pgf," not in done.stderr
 
 
 def test_rich_draws_the_bar(recording, tmp_path):

@@ -724,6 +724,23 @@ def test_replay_of_a_cut_file_prints_what_is_whole_then_fails(linked, tmp_path):
     assert 1 == done.stderr.count("\n")
 
 
+@pytest.mark.parametrize("words", [("replay", "-"), ("plot", "-", "--json")])
+def test_replay_of_a_closed_stdin_says_so(linked, words):
+    """As `<&-` leaves it; it ended in a traceback."""
+    shell = ["sh", "-c", 'exec "$@" <&-', "sh"]
+    process = linked.popen(
+        [*shell, *rncli.words(*words)],
+        env=rncli.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    out, err = process.communicate(timeout=60)
+
+    assert (1, "") == (process.returncode, out)
+    assert "routenotify: -: standard input is closed\n" == err
+
+
 def test_replay_of_no_recording_fails_at_once(linked, tmp_path):
     """So does a missing file: one line each, status 1."""
     for path in (tmp_path / "none", "/proc/self/exe"):

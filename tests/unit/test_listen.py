@@ -15,6 +15,7 @@ from routenotify._cli._args import parse
         ("[::]:65535", ("::", 65535)),
         ("localhost:80", ("localhost", 80)),
         ("metrics-1.example.org:80", ("metrics-1.example.org", 80)),
+        (f"{'a' * 63}.example.:80", (f"{'a' * 63}.example.", 80)),
     ],
 )
 def test_listen_takes_either_family_and_names(text, meant):
@@ -27,11 +28,15 @@ def test_listen_takes_either_family_and_names(text, meant):
     [
         *("", ":", "9957", "127.0.0.1", "127.0.0.1:", "::1:80", "[::1]", "[name]:80"),
         *("[::1]80", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:x", "a b:80"),
-        "127.0.0.1:٣",
+        *("127.0.0.1:٣", "..:0", ".example:80", f"{'a' * 64}:80"),
     ],
 )
 def test_listen_when_it_is_neither_then_it_is_named(text, capsys):
-    """Status 2, with an example of what would be right."""
+    """Status 2, with an example of what would be right.
+
+    Of a name with an empty or an overlong label the socket module's UnicodeError
+    was shown.
+    """
     with pytest.raises(SystemExit) as ended:
         parse(["exporter", "--listen", text])
 
