@@ -125,6 +125,7 @@ def from_json(values: object) -> bytes:
     )
     get.text("interface")
     get.number("interface_index")
+    get.name("family", _FAMILIES)
     has_row, said = row.type in WITH_ROW, values.get("destination")
     if has_row != (said is not None):
         what = "needs one" if has_row else "has none"
@@ -138,6 +139,8 @@ def from_json(values: object) -> bytes:
 
 def _with_row(row: Row, get: _Getter) -> Row:
     version, destination, length = get.network("destination")
+    if get.name("family", _FAMILIES, absent=version) != version:
+        raise ValueError(f"family={get.values['family']!r} is not the destination's")
     hop_version, next_hop = get.address("next_hop")
     _, prefsrc = get.address("preferred_source", version)
     _, source, source_length = get.network("source", version)
@@ -146,6 +149,7 @@ def _with_row(row: Row, get: _Getter) -> Row:
     fields = HAS_ATTRIBUTES if said else 0
     fields |= NO_TABLE if said and not table_said else 0  # as Windows does
     fields |= get.name("preference", _PREFERENCES) << PREFERENCE_SHIFT
+    route_type = get.name("route_type", _ROUTE_TYPES)
     numbers: dict[str, Any] = {name: get.number(name) for name in _NUMBERS}
     return row._replace(
         ip_version=version,
@@ -156,8 +160,8 @@ def _with_row(row: Row, get: _Getter) -> Row:
         next_hop_version=hop_version,
         next_hop=next_hop,
         prefsrc=prefsrc,
-        route_type=get.name("route_type", _ROUTE_TYPES) if table_said else 0,
-        weight=min(255, max(0, get.number("weight") - 1)),
+        route_type=route_type if table_said else 0,
+        weight=max(0, get.number("weight") - 1),  # 0: not said
         fields=fields,
         **numbers,
     )
@@ -172,9 +176,12 @@ _BITS: Final = dict.fromkeys(_NUMBERS, 32) | {
     **dict.fromkeys(("protocol", "ordinal"), 16),
     **dict.fromkeys(("scope", "tos", "flags"), 8),
     "interface_luid": 64,
-    "merged": 32,
-    "weight": 9,
 }
+_RANGES: Final = {name: (0, (1 << bits) - 1) for name, bits in _BITS.items()} | {
+    "merged": (1, (1 << 32) - 1),
+    "weight": (1, 256),
+}
+_FAMILIES: Final = {"inet": 4, "inet6": 6}
 _PREFERENCES: Final = {"medium": 0, "high": 1, "low": 3}
 
 
@@ -190,7 +197,8 @@ class _Getter:
             return 0
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"{name}={value!r} is no whole number")
-        if not 0 <= value < 1 << _BITS[name]:
+        least, most = _RANGES[name]
+        if not least <= value <= most:
             raise ValueError(f"{name}={value} is out of its range")
         return value
 
@@ -201,7 +209,8 @@ class _Getter:
         if value is None and absent is not None:
             return absent
         if not isinstance(value, str) or value not in numbers:
-            raise ValueError(f"{name}={value!r} is none of {', '.join(numbers)}")
+            names = ", ".join(known for known in numbers if not known.isdigit())
+            raise ValueError(f"{name}={value!r} is none of {names}")
         return numbers[value]
 
     def text(self, name: str) -> str | None:

@@ -326,6 +326,24 @@ def test_a_foreign_file_is_refused_at_its_start(data, tmp_path):
         ('{"type": "INITIAL", "interface_index": [1]}', "interface_index=.1. is no"),
         ('{"type": "INITIAL", "interface": 5}', "interface=5 is no text"),
         ('{"type": "ADD", "destination": "10.0.0.1/8"}', "=.10.0.0.1/8.: .*host bits"),
+        ('{"type": "INITIAL", "family": 7}', "family=7 is none of inet, inet6"),
+        ('{"type": "INITIAL", "merged": 0}', "merged=0 is out of its range"),
+        (
+            '{"type": "ADD", "destination": "10.0.0.0/8", "family": "inet6"}',
+            "family='inet6' is not the destination's",
+        ),
+        (
+            '{"type": "ADD", "destination": "10.0.0.0/8", "weight": 0}',
+            "weight=0 is out of its range",
+        ),
+        (
+            '{"type": "ADD", "destination": "10.0.0.0/8", "weight": 257}',
+            "weight=257 is out of its range",
+        ),
+        (
+            '{"type": "ADD", "destination": "10.0.0.0/8", "route_type": "bogus"}',
+            "route_type='bogus' is none of unspec, unicast",
+        ),
         (
             '{"type": "ADD", "destination": "::/0", "next_hop": "10.0.0.256"}',
             "next_hop='10.0.0.256': ",
@@ -344,7 +362,11 @@ def test_a_foreign_file_is_refused_at_its_start(data, tmp_path):
     ids=lambda text: text[:40],  # Windows has them in its environment
 )
 def test_a_wrong_line_is_named_with_its_reason(line, why):
-    """And with its offset: the lines before it are delivered."""
+    """And with its offset: the lines before it are delivered.
+
+    A family that was none or not the destination's, a weight and a count of 0
+    and, without a table, a route type that is none were passed over.
+    """
     good = '{"type": "ADD", "destination": "10.0.0.0/8"}\n'
     found, error = read(f"{good}{line}\n".encode())
 
