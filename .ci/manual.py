@@ -35,7 +35,7 @@ the tables differ.
 something is not well.
 .TP
 .B 2
-An argument is wrong.
+A word of the command line cannot be right, whatever the system has.
 .BR demo :
 this system gives no namespace.
 .TP

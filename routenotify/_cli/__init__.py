@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from routenotify._cli._args import parse
+from routenotify._cli._options import UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; those of this process if None.
 
     Returns:
-        The exit status: 0 as asked, 1 failed, 130 interrupted.
+        The exit status: 0 as asked, 1 failed, 2 a word is wrong, 130 interrupted.
 
     Raises:
         SystemExit: status 2, the arguments are wrong; status 0, help was asked for.
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # every RouteNotifyError is one
         with contextlib.suppress(OSError):  # a terminal that has gone
             print(f"routenotify: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     finally:
         _forget_what_cannot_be_written()
 

@@ -9,6 +9,8 @@ import socket
 import sys
 from typing import Any, TypeAlias
 
+from routenotify._errors import InvalidParameter
+
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _FAMILIES = {
@@ -16,6 +18,10 @@ _FAMILIES = {
     "inet6": socket.AF_INET6,
     "any": socket.AF_UNSPEC,
 }
+
+
+class UsageError(InvalidParameter):
+    """A word of the command line is wrong, as only the command can tell: status 2."""
 
 
 def command(
@@ -113,12 +119,25 @@ def seconds(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: text is something else.
     """
+    return _above_0(text, "seconds")
+
+
+def factor(text: str) -> float:
+    """Return a factor above 0, finite.
+
+    Raises:
+        argparse.ArgumentTypeError: text is something else.
+    """
+    return _above_0(text, "a factor")
+
+
+def _above_0(text: str, what: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"seconds above 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"{what} above 0, not {text!r}")
     return value
 
 

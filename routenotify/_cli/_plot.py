@@ -12,6 +12,7 @@ import time
 from routenotify import RouteMonitor, replay
 from routenotify._cli._options import (
     Commands,
+    UsageError,
     add_family,
     add_netns,
     command,
@@ -23,6 +24,7 @@ from routenotify._cli._progress import progress
 from routenotify._cli._record import recording_of
 from routenotify._cli._signals import terminating_as_ctrl_c
 from routenotify._cli._story import Story
+from routenotify._errors import ERROR_INVALID_PARAMETER
 
 _EXAMPLES = """\
 examples:
@@ -106,7 +108,8 @@ def _check_library(output: str) -> None:
     """Refuse at once what could not be drawn later.
 
     Raises:
-        OSError: matplotlib is missing, or does not know the picture's suffix.
+        OSError: matplotlib is missing.
+        UsageError: It does not know the picture's suffix.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -118,7 +121,8 @@ def _check_library(output: str) -> None:
     names = FigureCanvasAgg.get_supported_filetypes().keys() - {"pgf"}
     known = sorted(f".{name}" for name in names)
     if not output.lower().endswith(tuple(known)):
-        raise OSError(f"{output!r}: a picture's name ends in {', '.join(known)}")
+        wanted = f"{output!r}: a picture's name ends in {', '.join(known)}"
+        raise UsageError(ERROR_INVALID_PARAMETER, "plot", wanted)
 
 
 def _check_place(output: str) -> None:

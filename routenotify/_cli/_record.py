@@ -23,8 +23,8 @@ from routenotify._cli._options import (
     add_netns,
     command,
     count,
+    factor,
     netns_of,
-    seconds,
 )
 from routenotify._cli._progress import progress
 from routenotify._cli._signals import terminating_as_ctrl_c
@@ -83,7 +83,7 @@ def add_replay(commands: Commands) -> None:
     )
     parser.add_argument(
         "--speed",
-        type=seconds,
+        type=factor,
         metavar="X",
         help="X times as fast as it was recorded; without it as fast as it goes",
     )

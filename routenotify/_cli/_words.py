@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from routenotify import RouteFilter
+from routenotify._cli._options import UsageError
 from routenotify._errors import ERROR_INVALID_PARAMETER, InvalidParameter
 
 GRAMMAR = "PREFIX ...  dev NAME  proto NAME  table NAME"
@@ -20,7 +21,7 @@ def filter_of(words: list[str]) -> RouteFilter | None:
             alternatives, different kinds all have to match.
 
     Raises:
-        InvalidParameter: a word is none of these; the message says which.
+        UsageError: a word is none of these; the message says which.
     """
     if not words:
         return None
@@ -30,9 +31,12 @@ def filter_of(words: list[str]) -> RouteFilter | None:
         keyword = KEYWORDS.get(word, "more_specific")
         value = word if word not in KEYWORDS else next(rest, None)
         if value is None:
-            raise InvalidParameter(
+            raise UsageError(
                 ERROR_INVALID_PARAMETER, "filter", f"{word!r} needs a name after it"
             )
         number = value.isascii() and value.isdigit() and word in KEYWORDS
         given.setdefault(keyword, []).append(int(value) if number else value)
-    return RouteFilter(**given)  # type: ignore[arg-type]
+    try:
+        return RouteFilter(**given)  # type: ignore[arg-type]
+    except InvalidParameter as error:
+        raise UsageError(error.code, error.call, error.detail) from None

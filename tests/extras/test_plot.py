@@ -200,7 +200,7 @@ def test_an_unknown_suffix_is_refused_with_the_known_ones(recording, tmp_path, s
     """Before anything is read or followed; pgf without TeX ended in a traceback."""
     done = plot("live", "-o", tmp_path / f"storm.{suffix}")
 
-    assert (1, "") == (done.returncode, done.stdout)
+    assert (2, "") == (done.returncode, done.stdout)
     assert "a picture's name ends in" in done.stderr
     assert ".png" in done.stderr
     assert ".pgf," not in done.stderr

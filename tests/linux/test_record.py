@@ -724,6 +724,14 @@ def test_replay_of_a_cut_file_prints_what_is_whole_then_fails(linked, tmp_path):
     assert 1 == done.stderr.count("\n")
 
 
+def test_replay_at_no_speed_says_what_it_wants(linked):
+    """A factor; it asked for seconds."""
+    done = rncli.run(linked, "replay", "--speed", "0", "-")
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr.endswith("argument --speed: a factor above 0, not '0'\n")
+
+
 @pytest.mark.parametrize("words", [("replay", "-"), ("plot", "-", "--json")])
 def test_replay_of_a_closed_stdin_says_so(linked, words):
     """As `<&-` leaves it; it ended in a traceback."""
