@@ -410,6 +410,8 @@ def _state6(before: int, flags: int) -> int:
 def _follows_link(key: Key, entry: _Entry) -> bool:
     """Does the state of an interface show in an entry?"""
     shown = entry.nodes[0].attributes
+    if shown.nexthop_id:
+        return True  # with the object, whatever it is itself
     if key.ip_version == 4:
         own = shown.scope >= _SCOPE_HOST
     elif shown.route_type == _ANYCAST:

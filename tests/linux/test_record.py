@@ -450,6 +450,26 @@ def test_rtmons_single_ipv6_routes_go_by_their_message(netns, tmp_path):
     assert "2001:db8:9::2" == str(told[-1].next_hop)
 
 
+def test_rtmons_routes_of_an_object_go_with_it_whatever_their_scope(netns, tmp_path):
+    """Of scope host only those without an object stay, when a link goes down."""
+
+    def change():
+        netns.batch(
+            [
+                "nexthop add id 1 dev v0",
+                "route add 192.0.2.0/24 nhid 1 scope host",
+                "route add 198.51.100.0/24 dev v0 scope host",
+                "link set v0 down",
+            ]
+        )
+
+    live, replayed = beside_rtmon(netns, tmp_path / "scope.rtmon", change)
+    left = {row.destination[0] for row in table_of(shown(replayed)).values()}
+
+    assert {198} == left & {192, 198}
+    assert table_of(shown(live)) == table_of(shown(replayed))
+
+
 def test_rtmons_anycast_routes_of_a_program_lose_their_carrier(netns, tmp_path):
     """Unlike the kernel's own, which were taken for the same."""
 
