@@ -398,14 +398,35 @@ class Namespace:
             return disabled.read_text() == "0\n"
         return False
 
-    def _has_routes_of_addresses(self, device: str) -> bool:
-        shown = self.run("ip", "-6", "-j", "address", "show", "dev", device)
-        local = self.run("ip", "-6", "-j", "route", "show", "table", "local")
-        found = [one for link in json.loads(shown) for one in link["addr_info"]]
-        routed = {one["dst"] for one in json.loads(local) if one.get("dev") == device}
-        return any(one["scope"] == "link" for one in found) and routed >= {
-            one["local"] for one in found
-        }
+    def _has_routes_of_addresses(self, *devices: str) -> bool:
+        shown = json.loads(self.run("ip", "-6", "-j", "address", "show"))
+        local = json.loads(
+            self.run("ip", "-6", "-j", "route", "show", "table", "local")
+        )
+        for device in devices:
+            found = [
+                one
+                for link in shown
+                if link.get("ifname") == device
+                for one in link["addr_info"]
+            ]
+            routed = {one["dst"] for one in local if one.get("dev") == device}
+            if not any(one["scope"] == "link" for one in found):
+                return False
+            if not routed >= {one["local"] for one in found}:
+                return False
+        return True
+
+    def settle(self) -> None:
+        """Wait until the kernel has acted on carriers and given addresses routes."""
+        wait_for(self._settled, what="link watch and addresses")
+
+    def _settled(self) -> bool:
+        links = self.links()
+        ready = [name for name, link in links.items() if link["operstate"] == "UP"]
+        return acted_on_carriers(links.values()) and self._has_routes_of_addresses(
+            *filter(self._has_ipv6, ready)
+        )
 
     def make_other(self) -> Namespace:
         """Make another namespace, closed with this one; nobody is moved."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import rncli
 import rnlab
+import rnrtmon
 
 import routenotify
 from routenotify._recording._open import writer
@@ -44,21 +45,6 @@ def recorder(netns, *arguments):
     return process
 
 
-def await_record(path, destination, deadline=10.0):
-    """Wait until a recording tells of a destination, and return what it has."""
-
-    def there():
-        try:
-            with routenotify.replay(path, capacity=1 << 20) as monitor:
-                found = list(monitor)
-        except routenotify.RecordingError:
-            return None  # is being written
-        seen = {str(change.destination) for change in found}
-        return found if destination in seen else None
-
-    return rnlab.wait_for(there, deadline, f"{destination} in {path}")
-
-
 # --- ours, read by iproute2
 
 
@@ -78,7 +64,7 @@ def test_ip_monitor_reads_what_record_wrote(linked, tmp_path):
             "route add 10.99.0.0/16 via 10.0.0.2",
         ]
     )
-    await_record(path, "10.99.0.0/16")
+    rnrtmon.await_record(path, "10.99.0.0/16")
     os.kill(recording.process.pid, signal.SIGINT)
     status, summary, _ = recording.finish()
     told = linked.run("ip", "monitor", "file", path).splitlines()
@@ -161,36 +147,23 @@ def random_commands(rng, count):
     return lines
 
 
-def settle(netns):
-    """Wait until the kernel has acted on the carriers."""
-    rnlab.wait_for(
-        lambda: rnlab.acted_on_carriers(netns.links().values()), what="link watch"
-    )
-
-
 def beside_rtmon(netns, path, change):
     """What a monitor delivers and what rtmon's file replays of the same news.
 
     Both begin in a namespace with nothing but lo; `change` makes the news. A
-    route to 203.0.113.255 is the last.
+    route to rnrtmon.LAST is the last.
     """
-    rtmon = netns.popen(["rtmon", "file", str(path), "all"])
-    rnlab.wait_for(lambda: path.exists() and path.stat().st_size, what="rtmon")
-    with routenotify.RouteMonitor() as monitor:
+    with rnrtmon.running(netns, path), routenotify.RouteMonitor() as monitor:
         netns.veth("v0", "10.0.0.1/24", "2001:db8::1/64")
         change()
         # A carrier that this took is acted on later: told to one and not to the other.
-        settle(netns)
+        netns.settle()
         monitor.resync()  # what is silent comes now
-        netns.ip("route add blackhole 203.0.113.255")
+        rnrtmon.end(netns)
         live = [monitor.get(10)]
-        while str(live[-1].destination) != "203.0.113.255/32":
+        while str(live[-1].destination) != rnrtmon.LAST:
             live.append(monitor.get(10))
-    replayed = await_record(path, "203.0.113.255/32")
-    while str(replayed[-1].destination) != "203.0.113.255/32":
-        replayed.pop()  # came later
-    rtmon.terminate()
-    return live, replayed
+        return live, rnrtmon.replayed(path)
 
 
 def table_of(rows: list[Row]) -> dict[tuple[object, ...], Row]:
@@ -411,7 +384,7 @@ def test_rtmons_ipv6_hops_stay_dead_until_their_link_is_ready(netns, tmp_path):
         netns.ip(f"route add 2001:db8:1::/48 {hops}")
         for command in ("link set v0 down", "link set v0p down", "link set v0 up"):
             netns.ip(command)
-            settle(netns)
+            netns.settle()
 
     live, replayed = beside_rtmon(netns, tmp_path / "dead.rtmon", change)
     flags = {
@@ -636,7 +609,7 @@ def test_record_ends_as_orderly_when_it_is_terminated(linked, tmp_path):
     path = tmp_path / "r.rtmon"
     recording = recorder(linked, str(path))
     linked.ip("route add 192.0.2.0/24 via 10.0.0.2")
-    await_record(path, "192.0.2.0/24")
+    rnrtmon.await_record(path, "192.0.2.0/24")
     recording.process.terminate()
     status, summary, _ = recording.finish()
 
