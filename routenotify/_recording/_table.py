@@ -120,6 +120,10 @@ class _Link(NamedTuple):
     mtu: int  # 0: not said
 
 
+_READY: Final = _Link(_IFF_UP | _CARRIER, 0)
+_DOUBTED: Final = -1  # flags that no link has
+
+
 class KernelTable:
     """Entries by key, in the order that the kernel keeps them in."""
 
@@ -131,6 +135,7 @@ class KernelTable:
 
     def added(self, route: Route, flags: int) -> list[Row]:
         """The rows that RTM_NEWROUTE with these nlmsg_flags changes."""
+        self._doubt(route)
         group = self._groups.get(route.key)
         if group is None:
             return self._insert(route, 0)
@@ -174,18 +179,33 @@ class KernelTable:
             mtu: its IFLA_MTU; 0: not said.
         """
         flags &= _IFF_UP | _CARRIER
-        old = self._links.get(index, _Link(_IFF_UP | _CARRIER, 0))
+        old = self._links.get(index, _READY)
         link = self._links[index] = _Link(flags, mtu or old.mtu)
         rows: list[Row] = []
         if flags != old.flags:
             for key, group, entry in self._through(index):
-                if _follows_link(key, entry):
+                if _follows_link(key, entry.nodes[0].attributes):
                     rows += self._set_state(key, group, entry, index, flags)
         if old.mtu not in (0, link.mtu) and link.mtu >= _LEAST_MTU6:
             for key, group, entry in self._through(index):
                 if key.ip_version == 6:
                     rows += self._resize(key, group, entry, index, old.mtu, link.mtu)
         return rows
+
+    def _doubt(self, route: Route) -> None:
+        """Take the next RTM_NEWLINK for news if a route knows another carrier.
+
+        One that is lost and back before the kernel looks was never lost by
+        RTM_NEWLINK; but a route made meanwhile was made without, and gets it then.
+        """
+        for hop in route.hops:
+            link = self._links.get(hop.interface_index, _READY)
+            if (
+                link.flags & _IFF_UP
+                and bool(hop.flags & _LINKDOWN) != _lost(link.flags)
+                and _follows_link(route.key, route.attributes)
+            ):
+                self._links[hop.interface_index] = link._replace(flags=_DOUBTED)
 
     def _through(self, index: int) -> list[tuple[Key, list[_Entry], _Entry]]:
         """The entries with a hop through an interface, as they are now."""
@@ -407,9 +427,8 @@ def _state6(before: int, flags: int) -> int:
     return before & ~(_DEAD | _LINKDOWN) if ready else before  # the watch is late
 
 
-def _follows_link(key: Key, entry: _Entry) -> bool:
+def _follows_link(key: Key, shown: Attributes) -> bool:
     """Does the state of an interface show in an entry?"""
-    shown = entry.nodes[0].attributes
     if shown.nexthop_id:
         return True  # with the object, whatever it is itself
     if key.ip_version == 4:

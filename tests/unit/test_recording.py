@@ -450,6 +450,24 @@ def test_a_message_that_is_no_route_is_named_with_its_place(data, why):
     assert str(len(whole)) in str(error)
 
 
+def link(flags):
+    """Interface 2 as a kernel tells it; 0x10043: up, with its carrier."""
+    return nl.message(nl.NEWLINK, 0, struct.pack("=BxHiII", 0, 1, 2, flags, 0))
+
+
+@pytest.mark.parametrize(
+    ("before", "flag", "after"), [(0x10043, 0x10, 0), (0x1003, 0, 0x10)]
+)
+def test_a_carrier_that_flaps_faster_than_the_kernel_looks(before, flag, after):
+    """RTM_NEWLINK says what it said before; the route's flag went untold."""
+    data = bytearray(message(DESTINATION, VIA, (4, nl.U32.pack(2))))
+    data[24] = flag
+    found, error = read(link(before) + bytes(data) + link(before) + link(before))
+
+    assert error is None
+    assert [(1, flag), (0, after)] == [(change.type, change.flags) for change in found]
+
+
 def ra_route(flags, port, *gateways, preference=0):
     """2001:db8::/32 of protocol ra through gateways, as a kernel tells it."""
     hops = [(5, bytes((0xFE, 0x80, *bytes(13), last))) for last in gateways]
