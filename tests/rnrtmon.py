@@ -28,7 +28,7 @@ def end(netns: rnlab.Namespace) -> None:
 
 
 def await_record(
-    path: str | Path, destination: str, deadline: float = 10.0
+    path: str | Path, destination: str, deadline: float = 30.0
 ) -> list[routenotify.RouteChange]:
     """Wait until a recording tells of a destination, and return what it has."""
 
