@@ -148,13 +148,20 @@ rn_linux_links_told(struct rn_links *links,
            ((known ? was.flags : WATCHED) & ~flags ? RN_LINK_LOST : 0);
 }
 
-/* Does the carrier of its device show in a route?  Not in the system's own. */
+/* Does the carrier of its device show in a route?  Not in the system's own, but
+ * where an object has the hop.
+ */
 static int
 shows_carrier(const struct rn_entry *entry)
 {
-    return entry->ip_version == 4 ? entry->scope < RT_SCOPE_HOST
-                                  : entry->route_type != RTN_LOCAL &&
-                                        entry->route_type != RTN_ANYCAST;
+    if (entry->nexthop_id) {
+        return 1;
+    }
+    if (entry->ip_version == 4) {
+        return entry->scope < RT_SCOPE_HOST;
+    }
+    return entry->route_type != RTN_LOCAL &&
+           (entry->route_type != RTN_ANYCAST || entry->metric);
 }
 
 /* The link watch looks up to a second late.  A carrier that is lost and back by

@@ -73,6 +73,27 @@ test_a_route_that_says_something_else_makes_any_news(struct rn_links *links)
     rn_linux_links_forget_all(links);
 }
 
+static void
+test_the_systems_own_routes_know_of_no_carrier(struct rn_links *links)
+{
+    const struct rn_hop hop = {.if_index = 2};
+    struct rn_entry entry = {.ip_version = 6,
+                             .route_type = RTN_LOCAL,
+                             .hop_count = 1,
+                             .hops = &hop};
+
+    tell(links, 2, DARK, 1500);
+    CHECK_EQ(0, rn_linux_links_doubt(links, &entry));
+    entry.route_type = RTN_ANYCAST;
+    CHECK_EQ(0, rn_linux_links_doubt(links, &entry));
+    entry.metric = 1024; /* a program's */
+    CHECK_EQ(2, rn_linux_links_doubt(links, &entry));
+    tell(links, 2, DARK, 1500);
+    entry.route_type = RTN_LOCAL;
+    entry.nexthop_id = 1;
+    CHECK_EQ(2, rn_linux_links_doubt(links, &entry));
+}
+
 /* Many devices, told and forgotten in an order of no order. */
 static void
 test_each_device_is_known_by_itself(struct rn_links *links)
@@ -114,6 +135,7 @@ main(void)
     test_a_device_for_which_there_is_no_memory_stays_unknown(links);
     test_only_what_routes_depend_on_is_news(links);
     test_a_route_that_says_something_else_makes_any_news(links);
+    test_the_systems_own_routes_know_of_no_carrier(links);
     test_each_device_is_known_by_itself(links);
     rn_linux_links_free(links);
     return 0;
