@@ -112,6 +112,21 @@ def test_netns_when_the_thread_has_left_the_process_then_rows_stay_there(netns):
     assert {"there0"} == {row.complete().interface for row in rows}
 
 
+def without(capabilities, script, *arguments, inside=()):
+    """Run a script that may not do what setpriv's list of capabilities allows."""
+    return subprocess.run(
+        [
+            *("setpriv", f"--bounding-set={capabilities}", "--inh-caps=-all", "--"),
+            *inside,
+            *(sys.executable, "-P", "-c", textwrap.dedent(script), *arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
 def test_netns_when_it_is_ones_own_then_no_privilege_is_needed(netns):
     """setns() into the namespace that one is in was refused."""
     script = """
@@ -119,16 +134,8 @@ def test_netns_when_it_is_ones_own_then_no_privilege_is_needed(netns):
         routenotify.RouteMonitor(netns="/proc/self/ns/net").close()
         print(len(routenotify.routes(netns=os.getpid())))
     """
-    done = subprocess.run(
-        [
-            *("setpriv", "--reuid=65534", "--clear-groups", "--"),
-            *(sys.executable, "-P", "-c", textwrap.dedent(script)),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+
+    done = without("-all", script)
 
     assert "" == done.stderr
     assert len(routenotify.routes()) == int(done.stdout)
@@ -179,18 +186,10 @@ def test_names_when_of_another_namespace_then_each_is_one_question(netns):
 
 def test_netns_when_not_root_then_a_user_namespace_is_enough(netns):
     """Whoever made a user namespace may enter the namespaces made inside it."""
-    done = subprocess.run(
-        [
-            # What is left lets uid 0 be mapped, as that of any user may be.
-            *("setpriv", "--bounding-set=-all,+setfcap", "--inh-caps=-all", "--"),
-            *("unshare", "--user", "--map-root-user", "--net"),
-            *(sys.executable, "-P", "-c", textwrap.dedent(UNPRIVILEGED)),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    # What is left lets uid 0 be mapped, as that of any user may be.
+    made = ("unshare", "--user", "--map-root-user", "--net")
+    done = without("-all,+setfcap", UNPRIVILEGED, inside=made)
+
     assert "" == done.stderr
     assert done.stdout.strip() in ("4", "6")
 
@@ -207,16 +206,7 @@ def test_netns_when_it_may_not_be_entered_then_the_error_says_so(netns):
         print("own")
     """
     other = netns.make_other()
-    done = subprocess.run(
-        [
-            *("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all", "--"),
-            *(sys.executable, "-P", "-c", textwrap.dedent(script), other.path),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    done = without("-sys_admin", script, other.path)
 
     assert "setns(CLONE_NEWNET) 5\nown\n" == done.stdout, done.stderr
 
