@@ -91,29 +91,17 @@ socket_here(struct rn_fail *fail)
     return fd < 0 ? rn_linux_fail(fail, "socket(AF_NETLINK)") : fd;
 }
 
-/* Of the calling thread; /proc/thread-self came with Linux 3.17. */
-static int
-stat_own_namespace(struct stat *info)
-{
-    char path[64];
-
-    if (stat("/proc/thread-self/ns/net", info) == 0) {
-        return 0;
-    }
-    long thread = (syscall)(SYS_gettid); /* cannot fail: nor in tests/faults */
-    (void)snprintf(path, sizeof(path), "/proc/self/task/%ld/ns/net", thread);
-    return stat(path, info);
-}
-
 /* To enter the namespace that one is in asks for a privilege, too. */
 static int
 is_own_namespace(int netns_fd)
 {
-    struct stat named;
-    struct stat own;
+    struct rn_fail ignored;
+    dev_t dev[2];
+    ino_t ino[2];
 
-    return fstat(netns_fd, &named) == 0 && stat_own_namespace(&own) == 0 &&
-           named.st_ino == own.st_ino && named.st_dev == own.st_dev;
+    return rn_linux_namespace(netns_fd, &dev[0], &ino[0], &ignored) == 0 &&
+           rn_linux_namespace(-1, &dev[1], &ino[1], &ignored) == 0 &&
+           dev[0] == dev[1] && ino[0] == ino[1];
 }
 
 /* A namespace belongs to a thread; this one ends with its errand. */
@@ -299,6 +287,20 @@ rn_linux_drops(int fd)
         return 0; /* before Linux 4.12 */
     }
     return info[WIRE_MEMINFO_DROPS];
+}
+
+/* Of the calling thread; /proc/thread-self came with Linux 3.17. */
+static int
+stat_own_namespace(struct stat *info)
+{
+    char path[64];
+
+    if (stat("/proc/thread-self/ns/net", info) == 0) {
+        return 0;
+    }
+    long thread = (syscall)(SYS_gettid); /* cannot fail: nor in tests/faults */
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%ld/ns/net", thread);
+    return stat(path, info);
 }
 
 int
