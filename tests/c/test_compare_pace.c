@@ -13,6 +13,9 @@
 
 static int64_t clock_ns = 1000 * MS;
 static size_t finish_left;
+static uint32_t
+    doubted; /* a device of whose carrier a row says something else */
+static unsigned carrier_news;
 static unsigned marks;
 static unsigned finished;
 
@@ -120,13 +123,15 @@ uint32_t
 rn_linux_links_doubt(struct rn_links *links, const struct rn_entry *entry)
 {
     (void)links, (void)entry;
-    return 0;
+    return doubted;
 }
 
 void
 rn_linux_carrier_news(struct rn_source *source, uint32_t index)
 {
-    (void)source, (void)index;
+    (void)source;
+    CHECK_EQ(doubted, index);
+    carrier_news++;
 }
 
 static int kernel_fd;
@@ -323,6 +328,32 @@ test_noise(void)
     close_source(&source);
 }
 
+/* The NEWLINK of a doubt that a dump raises may have been read already. */
+static void
+test_carrier(void)
+{
+    struct rn_source source;
+    unsigned char *memory;
+    struct {
+        struct nlmsghdr header;
+        struct rtmsg route;
+    } row = {
+        .header = {.nlmsg_len = sizeof(row), .nlmsg_type = RTM_NEWROUTE},
+        .route = {.rtm_family = AF_INET,
+                  .rtm_table = RT_TABLE_MAIN,
+                  .rtm_type = RTN_UNICAST},
+    };
+
+    open_source(&source);
+    for (doubted = 0; doubted < 2; doubted++) {
+        carrier_news = 0;
+        dumped(&source, &row.header, rn_linux_scratch(&source, &memory));
+        CHECK_EQ(doubted, carrier_news);
+    }
+    doubted = 0;
+    close_source(&source);
+}
+
 int
 main(void)
 {
@@ -331,5 +362,6 @@ main(void)
     test_failure();
     test_storm();
     test_markers();
+    test_carrier();
     return 0;
 }
